@@ -1,0 +1,495 @@
+//! Flags: what the command line asks for.
+//!
+//! Owns the flag table, the help text made from it and from the key table, and the version line. It
+//! must not start anything, nor print but through [`say`]. Invariant: every flag is in `FLAGS`,
+//! from which both the parser and the help are fed.
+
+use crate::config::keys::KEYS;
+use crate::config::value::Kind;
+use crate::config::{Config, Draft, Setup, Sizes, StartError, value};
+use lexopt::Arg;
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Command {
+    /// Serve with this configuration.
+    Serve(Box<Setup>),
+    /// Print the memory plan and the effective configuration.
+    Test(Box<Setup>),
+    /// Print [`version`].
+    Version,
+    /// Print [`help`].
+    Help,
+}
+
+/// What a flag does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Action {
+    Listen,
+    Root,
+    Set,
+    Test,
+    Verbose,
+    Foreground,
+    Version,
+    Help,
+}
+
+/// One flag.
+#[derive(Debug)]
+struct Flag {
+    short: Option<char>,
+    long: &'static str,
+    /// The word for its value in help; empty when it takes none.
+    value: &'static str,
+    meaning: &'static str,
+    action: Action,
+}
+
+/// Every flag, in the order of the help.
+#[rustfmt::skip]
+const FLAGS: &[Flag] = &[
+    Flag { short: Some('p'), long: "listen", value: "[ADDR:]PORT", action: Action::Listen,
+        meaning: "Listen there; repeatable. PORT alone: all IPv4 addresses; [::]:PORT for IPv6; \
+            unix:PATH." },
+    Flag { short: Some('d'), long: "root", value: "DIR", action: Action::Root,
+        meaning: "Serve this directory." },
+    Flag { short: None, long: "set", value: "KEY=VALUE", action: Action::Set,
+        meaning: "Set a key of the list below; repeatable." },
+    Flag { short: Some('t'), long: "test", value: "", action: Action::Test,
+        meaning: "Check, print the memory plan and the effective configuration, and exit." },
+    Flag { short: Some('v'), long: "verbose", value: "", action: Action::Verbose,
+        meaning: "Log more: the same as --set log.level=debug." },
+    Flag { short: Some('f'), long: "foreground", value: "", action: Action::Foreground,
+        meaning: "Stay in the foreground, as always; taken for the sake of old scripts." },
+    Flag { short: Some('V'), long: "version", value: "", action: Action::Version,
+        meaning: "Print version, teardown and features, and exit." },
+    Flag { short: Some('h'), long: "help", value: "", action: Action::Help,
+        meaning: "Print this, and exit." },
+];
+
+/// The cure of every usage error.
+const CURE: &str = "adieu --help lists the flags";
+
+/// Reads the arguments, the program's name not among them. `sizes` feed the memory plan.
+///
+/// # Errors
+/// Code 2 for a wrong flag or value; code 78 for values that contradict each other or do not fit
+/// `memory.total`.
+pub fn parse<I>(arguments: I, sizes: &Sizes) -> Result<Command, StartError>
+where
+    I: IntoIterator<Item = OsString>,
+{
+    let mut parser = lexopt::Parser::from_args(arguments);
+    let mut draft = Draft::new();
+    let mut test = false;
+    loop {
+        // Owned at once: the argument borrows the parser, which the value is asked of below.
+        let (flag, shown) = match parser.next() {
+            Ok(Some(argument)) => (flag_of(&argument), shown(&argument)),
+            Ok(None) => break,
+            Err(error) => return Err(StartError::usage("command line", error.to_string(), CURE)),
+        };
+        let Some(flag) = flag else {
+            return Err(unknown(&shown));
+        };
+        match flag.action {
+            Action::Listen => {
+                let text = text_of(&mut parser, flag, &shown)?;
+                listen(&mut draft, &text, &shown)?;
+            }
+            Action::Root => {
+                let root = PathBuf::from(value_of(&mut parser, flag, &shown)?);
+                draft.set_root(root, &shown).map_err(of_usage)?;
+            }
+            Action::Set => {
+                let text = text_of(&mut parser, flag, &shown)?;
+                set(&mut draft, &text, &shown)?;
+            }
+            Action::Test => test = true,
+            Action::Verbose => draft.set("log.level", "debug", &shown).map_err(of_usage)?,
+            Action::Foreground => (),
+            Action::Version => return Ok(Command::Version),
+            Action::Help => return Ok(Command::Help),
+        }
+    }
+    let setup = Box::new(draft.finish(sizes)?);
+    Ok(if test {
+        Command::Test(setup)
+    } else {
+        Command::Serve(setup)
+    })
+}
+
+/// The flag that an argument names.
+fn flag_of(argument: &Arg<'_>) -> Option<&'static Flag> {
+    FLAGS.iter().find(|flag| match argument {
+        Arg::Short(short) => flag.short == Some(*short),
+        Arg::Long(long) => flag.long == *long,
+        Arg::Value(_) => false,
+    })
+}
+
+/// The argument as it was given.
+fn shown(argument: &Arg<'_>) -> String {
+    match argument {
+        Arg::Short(short) => format!("-{short}"),
+        Arg::Long(long) => format!("--{long}"),
+        Arg::Value(value) => value.to_string_lossy().into_owned(),
+    }
+}
+
+fn unknown(shown: &str) -> StartError {
+    if shown.starts_with('-') {
+        return StartError::usage(shown, "there is no such flag", CURE);
+    }
+    StartError::usage(
+        shown,
+        "adieu takes flags only",
+        "write -d DIR for a directory, -p [ADDR:]PORT for a port",
+    )
+}
+
+/// The value behind a flag, which need not be UTF-8.
+fn value_of(parser: &mut lexopt::Parser, flag: &Flag, shown: &str) -> Result<OsString, StartError> {
+    parser.value().map_err(|_| {
+        StartError::usage(
+            shown,
+            "its value is missing",
+            format!("write {shown} {}", flag.value),
+        )
+    })
+}
+
+/// The value behind a flag, as text.
+fn text_of(parser: &mut lexopt::Parser, flag: &Flag, shown: &str) -> Result<String, StartError> {
+    value_of(parser, flag, shown)?.into_string().map_err(|raw| {
+        let what = format!("\"{}\" is not UTF-8", raw.to_string_lossy());
+        StartError::usage(shown, what, "write it in UTF-8")
+    })
+}
+
+/// `-p`: one address; a unix path may hold a comma here.
+fn listen(draft: &mut Draft, text: &str, shown: &str) -> Result<(), StartError> {
+    let place = format!("{shown} {text}");
+    match value::address(text) {
+        Ok(one) => draft.add_listen(one, &place).map_err(of_usage),
+        Err(fault) => Err(StartError::usage(place, fault.what, fault.cure)),
+    }
+}
+
+/// `--set KEY=VALUE`.
+fn set(draft: &mut Draft, text: &str, shown: &str) -> Result<(), StartError> {
+    let place = format!("{shown} {text}");
+    match text.split_once('=') {
+        Some((name, value)) => draft.set(name.trim(), value, &place).map_err(of_usage),
+        None => Err(StartError::usage(
+            place,
+            "there is no = in it",
+            "write --set KEY=VALUE, such as --set linger.idle_ms=2s",
+        )),
+    }
+}
+
+/// The same error, its place being the command line.
+fn of_usage(error: StartError) -> StartError {
+    StartError {
+        code: StartError::USAGE,
+        ..error
+    }
+}
+
+/// The version line; `flavour` is the teardown this build carries.
+#[must_use]
+pub fn version(flavour: &str) -> String {
+    let features = match option_env!("ADIEU_FEATURES") {
+        None | Some("") => "none",
+        Some(features) => features,
+    };
+    format!(
+        "adieu {} ({flavour}; features: {features}; {}; commit {})",
+        env!("CARGO_PKG_VERSION"),
+        option_env!("ADIEU_TARGET").unwrap_or("unknown"),
+        option_env!("ADIEU_COMMIT").unwrap_or("unknown"),
+    )
+}
+
+/// The help text, at most 80 columns wide.
+#[must_use]
+pub fn help() -> String {
+    let mut text = String::from(
+        "adieu: a small HTTP/1.1 server that delivers every response and ends every\n\
+         goodbye by a deadline.\n\nUsage: adieu [FLAGS]\n\nFlags:\n",
+    );
+    for flag in FLAGS {
+        let short = flag
+            .short
+            .map_or_else(|| "    ".to_owned(), |short| format!("-{short}, "));
+        let left = format!("{short}--{} {}", flag.long, flag.value);
+        let mut column = left.trim_end().to_owned();
+        for line in wrap(flag.meaning, 80 - 31) {
+            push(&mut text, format_args!("  {column:<28} {line}"));
+            column.clear();
+        }
+    }
+    text.push_str("\nKeys of --set KEY=VALUE, each with its default:\n");
+    let defaults = Config::default();
+    for key in KEYS {
+        let shown = key.value(&defaults);
+        let range = key.kind.range();
+        let left = match key.kind {
+            Kind::Number { .. } | Kind::Switch | Kind::Choice(_) => {
+                format!("{}={shown}  ({range}; {})", key.name, key.apply.name())
+            }
+            Kind::Path | Kind::Words | Kind::Listen => {
+                format!("{}={shown}  ({})", key.name, key.apply.name())
+            }
+        };
+        push(&mut text, format_args!("  {left}"));
+        push(&mut text, format_args!("      {}", key.meaning));
+    }
+    text.push_str(
+        "\nA plain number is in the unit at the end of its key's name. Times take ms, s, m\n\
+         and h, sizes B, KiB, MiB and GiB. A list has commas between its words; none is\n\
+         the empty one. The word in brackets says what makes a changed value hold.\n\
+         \nExit codes: 0 stopped, 1 the system refused, 2 wrong command line, 78 wrong\n\
+         configuration.\n",
+    );
+    text
+}
+
+/// One line more; writing to a string does not fail.
+fn push(text: &mut String, line: std::fmt::Arguments<'_>) {
+    let _ = writeln!(text, "{line}");
+}
+
+/// `text` in lines of at most `columns`, broken between words.
+fn wrap(text: &str, columns: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.len().saturating_add(word.len()) < columns => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            Some(_) | None => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+/// Writes `text` and a line feed, unless it ends in one, to the standard output.
+///
+/// # Errors
+/// Code 1 when it is closed or full, where `println!` would panic.
+pub fn say(text: &str) -> Result<(), StartError> {
+    let mut out = std::io::stdout().lock();
+    let end = if text.ends_with('\n') { "" } else { "\n" };
+    write!(out, "{text}{end}")
+        .and_then(|()| out.flush())
+        .map_err(|error| {
+            StartError::runtime(
+                "standard output",
+                error.to_string(),
+                "give it a place that takes the text",
+            )
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Symlinks;
+
+    fn parsed(arguments: &[&str]) -> Result<Command, StartError> {
+        let sizes = Sizes {
+            slot_bytes: 256,
+            slot_side_bytes: 24,
+            fixed: vec![],
+        };
+        parse(arguments.iter().map(OsString::from), &sizes)
+    }
+
+    fn served(arguments: &[&str]) -> Config {
+        match parsed(arguments) {
+            Ok(Command::Serve(setup)) => setup.config,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn flags_change_what_they_say() {
+        let addresses = |arguments: &[&str]| -> Vec<String> {
+            served(arguments)
+                .listen
+                .iter()
+                .map(ToString::to_string)
+                .collect()
+        };
+        assert_eq!(addresses(&[]), ["127.0.0.1:8080"]);
+        assert_eq!(addresses(&["-p", "81"]), ["0.0.0.0:81"]);
+        assert_eq!(
+            addresses(&["-p81", "--listen=[::]:82", "-f"]),
+            ["0.0.0.0:81", "[::]:82"]
+        );
+        assert_eq!(addresses(&["-p", "unix:/run/a,b"]), ["unix:/run/a,b"]);
+        assert_eq!(
+            addresses(&["--set", "listen.address=1,2", "-p3"]),
+            ["0.0.0.0:1", "0.0.0.0:2", "0.0.0.0:3"]
+        );
+        assert_eq!(served(&["-d", "/srv"]).root, PathBuf::from("/srv"));
+        assert_eq!(served(&["--root=/srv"]).root, PathBuf::from("/srv"));
+        assert_eq!(served(&["-v"]).log_level, log::LevelFilter::Debug);
+        assert_eq!(
+            served(&["-vv", "--verbose"]).log_level,
+            log::LevelFilter::Debug
+        );
+        assert_eq!(
+            served(&["--set", "site.symlinks=follow"]).symlinks,
+            Symlinks::Follow
+        );
+        assert_eq!(
+            served(&["--set= linger.idle_ms = 1s"])
+                .limits
+                .linger_idle_ms,
+            1000
+        );
+        assert_eq!(
+            served(&["--set=keepalive.off_agents=a=b"])
+                .limits
+                .keepalive_off_agents,
+            [b"a=b"]
+        );
+    }
+
+    #[test]
+    fn commands_are_told_apart() {
+        assert!(matches!(parsed(&["-t"]), Ok(Command::Test(_))));
+        assert!(matches!(
+            parsed(&["--test", "-p", "81"]),
+            Ok(Command::Test(_))
+        ));
+        assert!(matches!(parsed(&["-V"]), Ok(Command::Version)));
+        assert!(matches!(
+            parsed(&["--version", "--nonsense"]),
+            Ok(Command::Version)
+        ));
+        assert!(matches!(parsed(&["-h"]), Ok(Command::Help)));
+        assert!(matches!(parsed(&["-fh"]), Ok(Command::Help)));
+    }
+
+    #[test]
+    fn usage_errors_read_well_and_end_with_2() {
+        for (arguments, line) in [
+            (
+                &["-x"][..],
+                "-x: there is no such flag; adieu --help lists the flags",
+            ),
+            (
+                &["--lisen", "80"],
+                "--lisen: there is no such flag; adieu --help lists the flags",
+            ),
+            (
+                &["/srv/www"],
+                "/srv/www: adieu takes flags only; write -d DIR for a directory, -p [ADDR:]PORT \
+                 for a port",
+            ),
+            (&["-p"], "-p: its value is missing; write -p [ADDR:]PORT"),
+            (
+                &["--set"],
+                "--set: its value is missing; write --set KEY=VALUE",
+            ),
+            (&["-d", ""], "-d: the path is empty; name a directory"),
+            (
+                &["-p", "localhost:80"],
+                "-p localhost:80: \"localhost:80\" is no numeric address with a port; write 8080, \
+                 127.0.0.1:8080, [::]:8080 or unix:/run/adieu.sock",
+            ),
+            (
+                &["--set", "linger.idle_ms"],
+                "--set linger.idle_ms: there is no = in it; write --set KEY=VALUE, such as --set \
+                 linger.idle_ms=2s",
+            ),
+            (
+                &["--set", "log.level=loud"],
+                "--set log.level=loud: log.level: there is no choice \"loud\"; write one of off, \
+                 error, warn, info, debug",
+            ),
+            (
+                &["--set", "lingr.bytes=1"],
+                "--set lingr.bytes=1: there is no key lingr.bytes; did you mean linger.bytes? \
+                 adieu --help lists the keys",
+            ),
+        ] {
+            let error = parsed(arguments).unwrap_err();
+            assert_eq!(error.to_string(), line);
+            assert_eq!(error.code, 2, "{line}");
+        }
+        assert_eq!(parsed(&["--test=yes"]).unwrap_err().code, 2);
+    }
+
+    #[test]
+    fn contradictions_end_with_78() {
+        let error = parsed(&["-t", "--set", "memory.total=1MiB"]).unwrap_err();
+        assert_eq!((error.code, error.place.as_str()), (78, "memory.total"));
+    }
+
+    #[test]
+    fn values_that_are_not_utf8() {
+        use std::os::unix::ffi::OsStringExt;
+        let raw = OsString::from_vec(vec![b'/', 0xff]);
+        let with = |flag: &str| parse([OsString::from(flag), raw.clone()], &Sizes::default());
+        assert!(matches!(with("-d"), Ok(Command::Serve(_))));
+        assert_eq!(with("--set").unwrap_err().code, 2);
+        assert_eq!(
+            with("-p").unwrap_err().to_string(),
+            "-p: \"/\u{fffd}\" is not UTF-8; write it in UTF-8"
+        );
+    }
+
+    #[test]
+    fn help_names_every_flag_and_key_in_80_columns() {
+        let text = help();
+        for line in text.lines() {
+            assert!(line.chars().count() <= 80, "{line}");
+            assert_eq!(line.trim_end(), line);
+        }
+        for flag in FLAGS {
+            assert!(text.contains(&format!("--{}", flag.long)));
+        }
+        for key in KEYS {
+            let defaults = key.value(&Config::default());
+            assert!(
+                text.contains(&format!("  {}={defaults}  (", key.name)),
+                "{}",
+                key.name
+            );
+            assert!(text.contains(key.meaning));
+        }
+    }
+
+    #[test]
+    fn flags_are_named_once() {
+        for (index, flag) in FLAGS.iter().enumerate() {
+            let mut others = FLAGS.iter().skip(index + 1);
+            assert!(
+                others.all(|o| o.long != flag.long && (o.short.is_none() || o.short != flag.short))
+            );
+        }
+    }
+
+    #[test]
+    fn the_version_names_the_flavour() {
+        let line = version("linger");
+        assert!(line.starts_with(concat!(
+            "adieu ",
+            env!("CARGO_PKG_VERSION"),
+            " (linger; features: "
+        )));
+        assert!(line.contains("; commit ") && line.ends_with(')') && !line.contains('\n'));
+    }
+}

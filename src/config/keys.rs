@@ -1,0 +1,511 @@
+//! The key table: every setting once, with its unit, bounds, meaning and place in the
+//! [`Config`](super::Config).
+//!
+//! It feeds `--set`, `--help`, the effective configuration of `-t` and the manual. It must not hold
+//! defaults (those are `Config::default()`) nor check two keys against each other (that is the
+//! draft's work). Invariants: names are unique and sorted by section; every value that its kind
+//! admits fits its field.
+
+use super::Symlinks;
+use super::key::distance;
+pub use super::key::{Apply, Key};
+use super::value::{Kind, Unit, Value};
+use crate::connection::limits::FIELDS_MAX;
+use log::LevelFilter;
+
+/// The key of this name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+/// The key whose name is most like `name`, unless all are quite unlike it.
+#[must_use]
+pub fn nearest(name: &str) -> Option<&'static Key> {
+    let (distance, key) = KEYS
+        .iter()
+        .map(|key| (distance(name, key.name), key))
+        .min_by_key(|(d, _)| *d)?;
+    (distance <= name.len().max(4) / 2).then_some(key)
+}
+
+/// One row whose value is a whole number.
+macro_rules! number {
+    ($name:literal, $unit:ident, $min:expr, $max:expr, $apply:ident, $($field:ident).+,
+     $meaning:literal) => {
+        number!($name, $unit, $min, $max, $apply, $($field).+, $meaning, "")
+    };
+    ($name:literal, $unit:ident, $min:expr, $max:expr, $apply:ident, $($field:ident).+,
+     $meaning:literal, $why:literal) => {
+        Key {
+            name: $name,
+            kind: Kind::Number { unit: Unit::$unit, min: $min, max: $max },
+            meaning: $meaning,
+            why: $why,
+            apply: Apply::$apply,
+            set: |config, value| match value {
+                Value::Number(n, _) => {
+                    config.$($field).+ = n.try_into().ok()?;
+                    Some(())
+                }
+                Value::Switch(_)
+                | Value::Path(_)
+                | Value::Words(_)
+                | Value::Choice(_)
+                | Value::Listen(_) => None,
+            },
+            get: |config| Value::Number(config.$($field).+.into(), Unit::$unit),
+        }
+    };
+}
+
+/// One row of another kind: how the value is taken apart and put together.
+macro_rules! other {
+    ($name:literal, $kind:expr, $apply:ident, $($field:ident).+, $meaning:literal,
+     $pattern:pat => $taken:expr, $given:expr) => {
+        Key {
+            name: $name,
+            kind: $kind,
+            meaning: $meaning,
+            why: "",
+            apply: Apply::$apply,
+            set: |config, value| {
+                let $pattern = value else { return None };
+                config.$($field).+ = $taken;
+                Some(())
+            },
+            get: |config| ($given)(&config.$($field).+),
+        }
+    };
+}
+
+/// An hour: longer timeouts hide a fault.
+const HOUR_MS: u64 = 3_600_000;
+/// 1 TiB: the bound of what is counted but not held.
+const TIB: u64 = 1 << 40;
+/// Slots: the index of a token has 16 bits, and the listeners need some.
+pub const CONNECTIONS_MAX: u16 = 65_000;
+/// Smallest socket buffer: the kernel's own lower bound for SO_SNDBUF.
+const SOCKET_BYTES_MIN: u64 = 4608;
+/// Largest socket buffer: the measured peaks of the memory plan are not stretched further.
+const SOCKET_BYTES_MAX: u64 = 8 << 20;
+
+const SYMLINKS: &[(&str, Symlinks)] = &[
+    ("within", Symlinks::Within),
+    ("none", Symlinks::None),
+    ("follow", Symlinks::Follow),
+];
+const LEVELS: &[(&str, LevelFilter)] = &[
+    ("off", LevelFilter::Off),
+    ("error", LevelFilter::Error),
+    ("warn", LevelFilter::Warn),
+    ("info", LevelFilter::Info),
+    ("debug", LevelFilter::Debug),
+];
+
+/// What a word of a choice stands for.
+fn meant<T: Copy>(words: &[(&'static str, T)], word: &str) -> Option<T> {
+    words
+        .iter()
+        .find(|(name, _)| *name == word)
+        .map(|(_, value)| *value)
+}
+
+/// The word for a value; empty when there is none.
+fn word<T: PartialEq>(words: &[(&'static str, T)], value: &T) -> Value {
+    Value::Choice(
+        words
+            .iter()
+            .find(|(_, v)| v == value)
+            .map_or("", |(name, _)| name),
+    )
+}
+
+/// Every key, by section.
+pub const KEYS: &[Key] = &[
+    other!("listen.address", Kind::Listen, Restart, listen,
+        "Where to listen: PORT (all IPv4), ADDR:PORT, [IPV6]:PORT or unix:PATH.",
+        Value::Listen(listen) => listen, |v: &Vec<_>| Value::Listen(v.clone())),
+    other!("site.root", Kind::Path, Reload, root, "The directory that is served.",
+        Value::Path(path) => path, |v: &std::path::PathBuf| Value::Path(v.clone())),
+    other!("site.index", Kind::Words, Reload, index,
+        "Names that stand for a directory, tried in order.",
+        Value::Words(names) => names, |v: &Vec<String>| Value::Words(v.clone())),
+    other!("site.symlinks", Kind::Choice(&["within", "none", "follow"]), Reload, symlinks,
+        "Symbolic links: those that stay inside the root, none, or all.",
+        Value::Choice(choice) => meant(SYMLINKS, choice)?, |v: &Symlinks| word(SYMLINKS, v)),
+    number!(
+        "memory.total",
+        Bytes,
+        0,
+        TIB,
+        Restart,
+        memory_total_bytes,
+        "All memory, the kernel's share included; derives the slots. 0: no total."
+    ),
+    number!(
+        "memory.connections",
+        Count,
+        1,
+        65_000,
+        Restart,
+        connections,
+        "Slots: connections at the same time."
+    ),
+    number!(
+        "memory.buffers",
+        Count,
+        0,
+        65_000,
+        Restart,
+        buffers,
+        "Buffers for heads and replies. 0: a quarter of the slots, at least 8."
+    ),
+    number!(
+        "memory.buffer_bytes",
+        Bytes,
+        2048,
+        65_535,
+        Restart,
+        buffer_bytes,
+        "Size of either half of a buffer; bounds a request head."
+    ),
+    number!(
+        "memory.backlog",
+        Count,
+        1,
+        4096,
+        Restart,
+        backlog,
+        "Connections that wait in the kernel, for each listener."
+    ),
+    number!(
+        "memory.receive_bytes",
+        Bytes,
+        SOCKET_BYTES_MIN,
+        SOCKET_BYTES_MAX,
+        Restart,
+        receive_bytes,
+        "Receive buffer of a connection (SO_RCVBUF). Below 16KiB a byte costs more."
+    ),
+    number!(
+        "memory.send_bytes",
+        Bytes,
+        SOCKET_BYTES_MIN,
+        SOCKET_BYTES_MAX,
+        Restart,
+        send_bytes,
+        "Send buffer of a connection (SO_SNDBUF). Rate = this / round trip."
+    ),
+    number!(
+        "limits.connections_per_address",
+        Count,
+        0,
+        65_000,
+        Reload,
+        connections_per_address,
+        "Slots for one address (IPv4 /32, IPv6 /64). 0: three quarters of all."
+    ),
+    number!(
+        "limits.target_bytes",
+        Bytes,
+        64,
+        64_511,
+        Reload,
+        limits.target_bytes,
+        "Longest request target; above: 414."
+    ),
+    number!(
+        "limits.fields",
+        Count,
+        8,
+        100,
+        Reload,
+        limits.fields,
+        "Most field lines in a request head; above: 431."
+    ),
+    number!(
+        "limits.body_bytes",
+        Bytes,
+        0,
+        TIB,
+        Reload,
+        limits.body_bytes,
+        "Longest request body read off to keep a connection; above: 413."
+    ),
+    number!(
+        "timeout.head_ms",
+        Milliseconds,
+        100,
+        HOUR_MS,
+        Reload,
+        limits.head_ms,
+        "From the first byte of a request head to its end; above: 408."
+    ),
+    number!(
+        "timeout.body_ms",
+        Milliseconds,
+        100,
+        HOUR_MS,
+        Reload,
+        limits.body_ms,
+        "From the first byte of a request body to its end; above: 408."
+    ),
+    number!(
+        "timeout.body_window_ms",
+        Milliseconds,
+        100,
+        HOUR_MS,
+        Reload,
+        limits.body_window_ms,
+        "The window in which a body must bring timeout.body_window_bytes."
+    ),
+    number!(
+        "timeout.body_window_bytes",
+        Bytes,
+        0,
+        1 << 20,
+        Reload,
+        limits.body_window_bytes,
+        "A body slower than this in one window is late: 408. 0: no lower rate."
+    ),
+    number!(
+        "timeout.write_ms",
+        Milliseconds,
+        100,
+        HOUR_MS,
+        Reload,
+        limits.write_ms,
+        "A response of which nothing was acknowledged for so long is cut."
+    ),
+    number!(
+        "timeout.stop_ms",
+        Milliseconds,
+        0,
+        HOUR_MS,
+        Reload,
+        limits.stop_ms,
+        "A stopping server ends every connection after this."
+    ),
+    number!(
+        "timeout.orphan_ms",
+        Milliseconds,
+        100,
+        HOUR_MS,
+        Reload,
+        limits.orphan_ms,
+        "Build no-lingclose: unsent bytes stay in the kernel this long."
+    ),
+    other!("keepalive.enabled", Kind::Switch, Reload, limits.keepalive,
+        "Keep connections open after a response.",
+        Value::Switch(on) => on, |v: &bool| Value::Switch(*v)),
+    number!(
+        "keepalive.idle_ms",
+        Milliseconds,
+        100,
+        HOUR_MS,
+        Reload,
+        limits.keepalive_idle_ms,
+        "A kept connection without a next request is closed after this."
+    ),
+    number!(
+        "keepalive.requests",
+        Count,
+        1,
+        65_535,
+        Reload,
+        limits.keepalive_requests,
+        "Most requests on one connection."
+    ),
+    other!("keepalive.off_agents", Kind::Words, Reload, limits.keepalive_off_agents,
+    "User-Agents that begin so are never kept open.",
+    Value::Words(agents) => agents.into_iter().map(String::into_bytes).collect(),
+    |v: &Vec<Vec<u8>>| {
+        Value::Words(v.iter().map(|a| String::from_utf8_lossy(a).into_owned()).collect())
+    }),
+    number!(
+        "linger.idle_ms",
+        Milliseconds,
+        10,
+        HOUR_MS,
+        Reload,
+        limits.linger_idle_ms,
+        "Goodbye: a client that moves less than 1 KiB in so long is gone."
+    ),
+    number!(
+        "linger.total_ms",
+        Milliseconds,
+        10,
+        HOUR_MS,
+        Reload,
+        limits.linger_total_ms,
+        "Goodbye: the longest one."
+    ),
+    number!(
+        "linger.bytes",
+        Bytes,
+        0,
+        TIB,
+        Reload,
+        limits.linger_bytes,
+        "Goodbye: the most that is read off, such as the rest of an upload."
+    ),
+    number!(
+        "linger.kernel_fin_wait_s",
+        Seconds,
+        1,
+        60,
+        Reload,
+        linger2_s,
+        "After close the kernel waits this long for the client's FIN (TCP_LINGER2).",
+        "above 60 the kernel waits about twice the excess instead (61 gives 2 s)"
+    ),
+    number!(
+        "linger.so_linger_s",
+        Seconds,
+        1,
+        3600,
+        Reload,
+        limits.so_linger_s,
+        "Build so-linger: SO_LINGER before close."
+    ),
+    other!("log.level", Kind::Choice(&["off", "error", "warn", "info", "debug"]), Reload, log_level,
+        "What is logged.",
+        Value::Choice(choice) => meant(LEVELS, choice)?, |v: &LevelFilter| word(LEVELS, v)),
+];
+
+// The literals of the table, for `From` is not const.
+const _: () = assert!(FIELDS_MAX == 100 && CONNECTIONS_MAX == 65_000);
+
+#[cfg(test)]
+mod tests {
+    use super::super::Config;
+    use super::*;
+
+    #[test]
+    fn names_are_unique_meanings_short_and_sections_together() {
+        let mut sections: Vec<&str> = Vec::new();
+        for (index, key) in KEYS.iter().enumerate() {
+            let (section, name) = key.name.split_once('.').unwrap();
+            assert!(!name.is_empty() && !section.is_empty());
+            assert!(
+                KEYS.iter()
+                    .skip(index + 1)
+                    .all(|other| other.name != key.name),
+                "{}",
+                key.name
+            );
+            assert!(
+                key.meaning.len() <= 75 && key.meaning.ends_with('.'),
+                "{}",
+                key.name
+            );
+            if sections.last() != Some(&section) {
+                assert!(!sections.contains(&section), "{section} is torn apart");
+                sections.push(section);
+            }
+        }
+        assert_eq!(KEYS.len(), 32);
+    }
+
+    #[test]
+    fn units_stand_last_in_the_names() {
+        for key in KEYS {
+            if let Kind::Number { unit, .. } = key.kind {
+                let suffix = match unit {
+                    Unit::Milliseconds => "_ms",
+                    Unit::Seconds => "_s",
+                    Unit::Bytes if ["memory.total", "linger.bytes"].contains(&key.name) => "",
+                    Unit::Bytes => "_bytes",
+                    Unit::Count => "",
+                };
+                assert!(key.name.ends_with(suffix), "{}", key.name);
+            }
+        }
+    }
+
+    #[test]
+    fn every_default_and_every_bound_fits_its_field_and_is_read_back() {
+        for key in KEYS {
+            let mut texts = vec![key.value(&Config::default()).to_string()];
+            match key.kind {
+                Kind::Number { min, max, .. } => texts.extend([min.to_string(), max.to_string()]),
+                Kind::Switch => texts.extend(["on".into(), "off".into()]),
+                Kind::Path => texts.push("/srv/www".into()),
+                Kind::Words => texts.extend(["none".into(), "a,b".into()]),
+                Kind::Choice(choices) => texts.extend(choices.iter().map(|c| (*c).to_owned())),
+                Kind::Listen => texts.push("[::1]:80,unix:/run/a,0.0.0.0:1".into()),
+            }
+            for text in texts {
+                let mut config = Config::default();
+                let value = key.kind.parse(&text).unwrap();
+                assert_eq!(
+                    key.set(&mut config, value.clone()),
+                    Some(()),
+                    "{} {text}",
+                    key.name
+                );
+                assert_eq!(key.value(&config), value, "{}", key.name);
+                assert_eq!(key.kind.parse(&value.to_string()), Ok(value));
+                let touched = KEYS
+                    .iter()
+                    .filter(|k| k.value(&config) != k.value(&Config::default()));
+                assert!(
+                    touched.map(|k| k.name).all(|name| name == key.name),
+                    "{}",
+                    key.name
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn every_key_refuses_what_lies_outside_and_what_is_not_of_its_kind() {
+        for key in KEYS {
+            let mut texts = vec![String::new()];
+            match key.kind {
+                Kind::Number { min, max, .. } => {
+                    texts.extend(["x".into(), "-1".into(), (max + 1).to_string()]);
+                    texts.extend(min.checked_sub(1).map(|n| n.to_string()));
+                }
+                Kind::Switch | Kind::Choice(_) => texts.push("perhaps".into()),
+                Kind::Path => (),
+                Kind::Words => texts.push("a,,b".into()),
+                Kind::Listen => texts.push("nowhere".into()),
+            }
+            for text in texts {
+                assert!(key.kind.parse(&text).is_err(), "{} {text}", key.name);
+            }
+        }
+    }
+
+    #[test]
+    fn a_value_of_another_kind_changes_nothing() {
+        for key in KEYS {
+            let mut config = Config::default();
+            let wrong = match key.kind {
+                Kind::Switch => Value::Number(1, Unit::Count),
+                Kind::Number { .. } | Kind::Path | Kind::Words | Kind::Choice(_) | Kind::Listen => {
+                    Value::Switch(true)
+                }
+            };
+            assert_eq!(key.set(&mut config, wrong), None);
+            assert_eq!(config, Config::default());
+        }
+    }
+
+    #[test]
+    fn the_nearest_key_is_named_only_when_it_is_near() {
+        for (typed, meant) in [
+            ("linger.idel_ms", Some("linger.idle_ms")),
+            ("linger.idle", Some("linger.idle_ms")),
+            ("limit.fields", Some("limits.fields")),
+            ("site.rot", Some("site.root")),
+            ("memory.conections", Some("memory.connections")),
+            ("zzzzzzzzzzzzzzzzzzz", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(typed).map(|key| key.name), meant, "{typed}");
+        }
+    }
+}

@@ -1,0 +1,513 @@
+//! The memory plan: what adieu and the kernel hold for it at worst, as one sum.
+//!
+//! Owns the arithmetic and the measured peaks it rests on. It must not measure or allocate what it
+//! names. Invariants: the sum grows with the number of connections and never overflows (it
+//! saturates); each measured peak lies below its formula.
+
+use super::{Config, StartError};
+use std::fmt;
+
+/// A block of memory of a fixed size: a log ring, a scratch buffer, a cache.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fixed {
+    /// What it is, at most 20 columns.
+    pub what: &'static str,
+    /// Whose it is, at most 7 columns: `reactor`, `report`, `site`.
+    pub owner: &'static str,
+    /// Its size.
+    pub bytes: usize,
+}
+
+/// Sizes that only the owners of the memory know.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sizes {
+    /// `size_of` one slot, with what its table adds to it.
+    pub slot_bytes: usize,
+    /// What stands beside each slot: generation, timer, place in the run queue.
+    pub slot_side_bytes: usize,
+    /// Blocks that do not depend on the number of connections.
+    pub fixed: Vec<Fixed>,
+}
+
+/// One line of the plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// What it is.
+    pub what: &'static str,
+    /// Whose it is.
+    pub owner: &'static str,
+    /// How many.
+    pub count: u64,
+    /// Size of one, bytes.
+    pub unit_bytes: u64,
+    /// The key that bounds the count or the size, or where the figure comes from.
+    pub bound: &'static str,
+}
+
+impl Line {
+    /// Count times size; saturates.
+    #[must_use]
+    pub const fn total_bytes(&self) -> u64 {
+        self.count.saturating_mul(self.unit_bytes)
+    }
+}
+
+/// The memory plan of one configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The lines, adieu's first, then the kernel's.
+    pub lines: Vec<Line>,
+    /// The sum of the lines, bytes; saturates.
+    pub sum_bytes: u64,
+}
+
+/// What the sum leaves out, and why.
+pub const NOT_BOUNDED: &[(&str, &str)] = &[
+    (
+        "page cache of served files",
+        "the kernel gives it back under pressure",
+    ),
+    ("parsing the configuration", "before \"ready\", given back"),
+    ("the second configuration", "while reloading, given back"),
+    (
+        "clients on unix sockets",
+        "what they sent counts as theirs until it is read",
+    ),
+];
+
+/// The program text, its stack and the runtime: assumed, to be replaced by a measurement.
+const PROGRAM_BYTES: u64 = 1 << 20;
+/// One connection in the kernel: TCP 2368, socket inode 832, file 192, dentry 192, security module
+/// 56, epoll 208 (Linux 6.18, slabinfo, 19,000 pairs).
+const SLABS_BYTES: u64 = 3848;
+/// A socket that waits to be accepted still has the default receive buffer: 132 kB were pinned.
+const WAITING_PEAK_BYTES: u64 = 132_000;
+/// What the kernel keeps of a closed socket that waits for the client's FIN.
+const LEFTOVER_BYTES: u64 = 256;
+/// What the kernel lets in over the double that it makes of a receive size: one more packet, up to
+/// 64 KiB and its book-keeping.
+const RECEIVE_EXCESS_BYTES: u64 = 80 * 1024;
+/// What it lets out over the double that it makes of a send size: one more buffer of 32 KiB and its
+/// book-keeping.
+const SEND_EXCESS_BYTES: u64 = 40 * 1024;
+
+/// The most one client can pin by sending what is not read, bytes; the size is SO_RCVBUF, set after
+/// accept. The highest points that `tests/limits.rs` saw on Linux 6.18 over loopback, from segments
+/// of one byte, and different in every run: above 87,143 at 8 KiB, 82,088 at 16 KiB, 99,584 at
+/// 32 KiB, 192,882 at 64 KiB.
+#[must_use]
+pub const fn receive_peak_bytes(size_bytes: u64) -> u64 {
+    with_margin(
+        size_bytes
+            .saturating_mul(2)
+            .saturating_add(RECEIVE_EXCESS_BYTES),
+    )
+}
+
+/// The most one client can pin by not reading, bytes; the size is SO_SNDBUF. The highest points
+/// that `tests/limits.rs` saw: 48,448 at 8 KiB, 56,396 at 16 KiB, 102,284 at 32 KiB, 166,416 at 64
+/// KiB, 553,920 at 256 KiB.
+#[must_use]
+pub const fn send_peak_bytes(size_bytes: u64) -> u64 {
+    with_margin(
+        size_bytes
+            .saturating_mul(2)
+            .saturating_add(SEND_EXCESS_BYTES),
+    )
+}
+
+/// A peak and 15 %, rounded up: other kernels count their segments differently.
+const fn with_margin(peak_bytes: u64) -> u64 {
+    peak_bytes.saturating_mul(115).div_ceil(100)
+}
+
+/// `usize` never has more than 64 bits here; if it had, the sum saturates.
+fn wide(n: usize) -> u64 {
+    u64::try_from(n).unwrap_or(u64::MAX)
+}
+
+impl Plan {
+    /// The plan of `config`, settled first if it is not, for memory of these `sizes`.
+    #[must_use]
+    pub fn of(config: &Config, sizes: &Sizes) -> Self {
+        let mut config = config.clone();
+        config.settle();
+        let mut lines = own_lines(&config, sizes);
+        lines.extend(kernel_lines(&config));
+        let sum_bytes = lines
+            .iter()
+            .map(Line::total_bytes)
+            .fold(0, u64::saturating_add);
+        Self { lines, sum_bytes }
+    }
+}
+
+/// What adieu holds itself.
+fn own_lines(config: &Config, sizes: &Sizes) -> Vec<Line> {
+    let connections = u64::from(config.connections);
+    let mut lines = vec![
+        Line {
+            what: "slots",
+            owner: "reactor",
+            count: connections,
+            unit_bytes: wide(sizes.slot_bytes),
+            bound: "memory.connections",
+        },
+        Line {
+            what: "beside the slots",
+            owner: "reactor",
+            count: connections,
+            unit_bytes: wide(sizes.slot_side_bytes),
+            bound: "memory.connections",
+        },
+        Line {
+            what: "buffers, both halves",
+            owner: "reactor",
+            count: config.buffers.into(),
+            unit_bytes: u64::from(config.buffer_bytes).saturating_mul(2),
+            bound: "memory.buffers",
+        },
+    ];
+    lines.extend(sizes.fixed.iter().map(|fixed| Line {
+        what: fixed.what,
+        owner: fixed.owner,
+        count: 1,
+        unit_bytes: wide(fixed.bytes),
+        bound: "fixed",
+    }));
+    lines.push(Line {
+        what: "program and runtime",
+        owner: "program",
+        count: 1,
+        unit_bytes: PROGRAM_BYTES,
+        bound: "assumed",
+    });
+    lines
+}
+
+/// What the kernel holds for adieu.
+fn kernel_lines(config: &Config) -> Vec<Line> {
+    let connections = u64::from(config.connections);
+    let line = |what, count, unit_bytes, bound| Line {
+        what,
+        owner: "kernel",
+        count,
+        unit_bytes,
+        bound,
+    };
+    // The kernel admits one more than listen(2) was told.
+    let waiting = wide(config.listen.len()).saturating_mul(u64::from(config.backlog) + 1);
+    // Each slot turned over once a second: an assumption, for nothing holds clients to it.
+    let leftovers = connections.saturating_mul(u64::from(config.linger2_s));
+    vec![
+        line(
+            "connections: objects",
+            connections,
+            SLABS_BYTES,
+            "memory.connections",
+        ),
+        line(
+            "connections: receive",
+            connections,
+            receive_peak_bytes(config.receive_bytes.into()),
+            "memory.receive_bytes",
+        ),
+        line(
+            "connections: send",
+            connections,
+            send_peak_bytes(config.send_bytes.into()),
+            "memory.send_bytes",
+        ),
+        line(
+            "accept queue",
+            waiting,
+            with_margin(WAITING_PEAK_BYTES),
+            "memory.backlog",
+        ),
+        line(
+            "leftovers of closing",
+            leftovers,
+            LEFTOVER_BYTES,
+            "assumed, see below",
+        ),
+    ]
+}
+
+/// Derives `connections` from `memory_total_bytes`: the most slots whose plan fits it. With
+/// `connections_given` the number stands, and the plan must fit.
+///
+/// # Errors
+/// When not even one connection fits, or not those that were asked for; the arithmetic is in
+/// `what`.
+pub(super) fn fit(
+    config: &mut Config,
+    sizes: &Sizes,
+    connections_given: bool,
+) -> Result<(), StartError> {
+    let total = config.memory_total_bytes;
+    let sum = |connections| {
+        let derived = Config {
+            connections,
+            ..config.clone()
+        };
+        Plan::of(&derived, sizes).sum_bytes
+    };
+    if total == 0 {
+        return Ok(());
+    }
+    let smallest = if connections_given {
+        config.connections
+    } else {
+        config.buffers.max(1)
+    };
+    let smallest_bytes = sum(smallest);
+    if smallest_bytes > total {
+        let fixed = sum(0);
+        let what = format!(
+            "{total} bytes do not hold {smallest} connection{}: {fixed} are fixed, {} for the \
+             connection{0}",
+            if smallest == 1 { "" } else { "s" },
+            smallest_bytes.saturating_sub(fixed),
+        );
+        let cure = format!(
+            "the smallest total that works is {smallest_bytes}; or lower memory.backlog, \
+             memory.receive_bytes or memory.send_bytes (see adieu -t without a total)"
+        );
+        return Err(StartError::configuration("memory.total", what, cure));
+    }
+    if connections_given {
+        return Ok(());
+    }
+    // `fits` does, `above` does not or is past the end.
+    let (mut fits, mut above) = (smallest, super::keys::CONNECTIONS_MAX + 1);
+    while above - fits > 1 {
+        let middle = fits + (above - fits) / 2;
+        if sum(middle) <= total {
+            fits = middle
+        } else {
+            above = middle
+        }
+    }
+    config.connections = fits;
+    Ok(())
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{:<20} {:<7} {:>6} {:>8} {:>13}  bounded by",
+            "memory", "owner", "count", "bytes", "total"
+        )?;
+        for line in &self.lines {
+            writeln!(
+                f,
+                "{:<20} {:<7} {:>6} {:>8} {:>13}  {}",
+                line.what,
+                line.owner,
+                line.count,
+                line.unit_bytes,
+                line.total_bytes(),
+                line.bound
+            )?;
+        }
+        let mib = self.sum_bytes.div_ceil(1 << 20);
+        writeln!(f, "{:<44} {:>13}  about {mib} MiB", "sum", self.sum_bytes)?;
+        writeln!(
+            f,
+            "\nLeftovers assume that every slot closes once a second and its client never"
+        )?;
+        writeln!(
+            f,
+            "sends a FIN; each stays for linger.kernel_fin_wait_s.\n\nNot bounded by adieu:"
+        )?;
+        for (what, why) in NOT_BOUNDED {
+            writeln!(f, "  {what:<27}  {why}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sizes() -> Sizes {
+        let fixed = vec![Fixed {
+            what: "log ring",
+            owner: "report",
+            bytes: 16_384,
+        }];
+        Sizes {
+            slot_bytes: 256,
+            slot_side_bytes: 24,
+            fixed,
+        }
+    }
+
+    fn with_total(total: u64) -> Config {
+        Config {
+            memory_total_bytes: total,
+            ..Config::default()
+        }
+    }
+
+    #[test]
+    fn measured_peaks_lie_below_the_formulas() {
+        for (size, peak) in [(8192, 87_143), (32_768, 99_584), (65_536, 192_882)] {
+            assert!(receive_peak_bytes(size) > peak, "receive {size}");
+        }
+        for (size, peak) in [(4608, 48_448), (16_384, 56_396), (65_536, 166_416)] {
+            assert!(send_peak_bytes(size) > peak, "send {size}");
+        }
+        assert!(receive_peak_bytes(u64::MAX) > 0 && send_peak_bytes(u64::MAX) > 0);
+    }
+
+    #[test]
+    fn the_sum_is_the_sum_of_its_lines() {
+        let plan = Plan::of(&Config::default(), &sizes());
+        assert_eq!(
+            plan.sum_bytes,
+            plan.lines.iter().map(Line::total_bytes).sum::<u64>()
+        );
+        let total = |what| {
+            plan.lines
+                .iter()
+                .find(|l| l.what == what)
+                .unwrap()
+                .total_bytes()
+        };
+        assert_eq!(total("slots"), 128 * 256);
+        assert_eq!(total("beside the slots"), 128 * 24);
+        assert_eq!(total("buffers, both halves"), 32 * 16_384);
+        assert_eq!(total("log ring"), 16_384);
+        assert_eq!(total("connections: objects"), 128 * 3848);
+        assert_eq!(total("connections: receive"), 128 * 131892);
+        assert_eq!(total("connections: send"), 128 * 84788);
+        assert_eq!(total("accept queue"), 17 * 151_800);
+        assert_eq!(total("leftovers of closing"), 128 * 5 * 256);
+    }
+
+    #[test]
+    fn every_listener_has_a_queue_of_its_own() {
+        let mut config = Config::default();
+        let one = Plan::of(&config, &sizes()).sum_bytes;
+        config
+            .listen
+            .push(super::super::Listen::Unix("/run/a".into()));
+        assert_eq!(Plan::of(&config, &sizes()).sum_bytes - one, 17 * 151_800);
+    }
+
+    #[test]
+    fn a_total_derives_the_most_connections_that_fit() {
+        let mut seen = 0;
+        for step in 0..400_u64 {
+            let total = 4_000_000 + step * step * 7919;
+            let mut config = with_total(total);
+            fit(&mut config, &sizes(), false).unwrap();
+            assert!(Plan::of(&config, &sizes()).sum_bytes <= total);
+            assert!(config.connections >= seen, "more memory, fewer slots");
+            seen = config.connections;
+            config.connections += 1;
+            assert!(
+                Plan::of(&config, &sizes()).sum_bytes > total,
+                "{total}: one more fits"
+            );
+        }
+        assert!(seen > 1000);
+        let mut config = with_total(1 << 40);
+        fit(&mut config, &sizes(), false).unwrap();
+        assert_eq!(config.connections, super::super::keys::CONNECTIONS_MAX);
+    }
+
+    #[test]
+    fn a_total_that_is_too_small_shows_the_arithmetic_and_the_smallest_that_works() {
+        let error = fit(&mut with_total(1 << 20), &sizes(), false).unwrap_err();
+        assert_eq!((error.code, error.place.as_str()), (78, "memory.total"));
+        assert_eq!(
+            error.what,
+            "1048576 bytes do not hold 1 connection: 3645560 are fixed, 238472 for the connection"
+        );
+        let smallest = 3_645_560 + 238472;
+        assert!(
+            error
+                .cure
+                .starts_with(&format!("the smallest total that works is {smallest};"))
+        );
+        assert!(fit(&mut with_total(smallest - 1), &sizes(), false).is_err());
+        let mut config = with_total(smallest);
+        fit(&mut config, &sizes(), false).unwrap();
+        assert_eq!(config.connections, 1);
+    }
+
+    #[test]
+    fn connections_that_were_asked_for_stand_or_are_refused() {
+        let mut config = with_total(32 << 20);
+        fit(&mut config, &sizes(), true).unwrap();
+        assert_eq!(config.connections, 128);
+        let error = fit(&mut with_total(8 << 20), &sizes(), true).unwrap_err();
+        assert!(
+            error
+                .what
+                .starts_with("8388608 bytes do not hold 128 connections: ")
+        );
+    }
+
+    #[test]
+    fn given_buffers_bound_the_connections_from_below() {
+        let mut config = Config {
+            buffers: 20,
+            ..with_total(1 << 30)
+        };
+        fit(&mut config, &sizes(), false).unwrap();
+        assert!(config.connections > 20 && config.buffers == 20);
+        let error = fit(
+            &mut Config {
+                buffers: 200,
+                ..with_total(8 << 20)
+            },
+            &sizes(),
+            false,
+        );
+        assert!(error.unwrap_err().what.contains("200 connections"));
+    }
+
+    #[test]
+    fn the_largest_of_everything_saturates_or_fits_and_stays_readable() {
+        for config in [
+            Config::default(),
+            Config {
+                connections: 65_000,
+                buffers: 65_000,
+                buffer_bytes: 65_535,
+                backlog: 4096,
+                receive_bytes: 8 << 20,
+                send_bytes: 8 << 20,
+                linger2_s: 60,
+                ..Config::default()
+            },
+        ] {
+            let text = Plan::of(&config, &sizes()).to_string();
+            for line in text.lines() {
+                assert!(line.chars().count() <= 80, "{line}");
+                assert_eq!(line.trim_end(), line);
+            }
+        }
+        let huge = Sizes {
+            slot_bytes: usize::MAX,
+            ..sizes()
+        };
+        let sum = Plan::of(&Config::default(), &huge).sum_bytes;
+        assert!(sum == u64::MAX || usize::BITS < 64, "{sum}");
+    }
+
+    #[test]
+    fn the_names_of_the_plan_fit_their_columns() {
+        let plan = Plan::of(&Config::default(), &sizes());
+        assert!(
+            plan.lines
+                .iter()
+                .all(|l| l.what.len() <= 20 && l.owner.len() <= 7)
+        );
+    }
+}

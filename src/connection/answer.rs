@@ -1,0 +1,259 @@
+//! Answers: from a whole head to a reply in the output, or to a refusal.
+//!
+//! Owns what follows an answer for the connection (RFC 9112 section 9.3) and for the request body.
+//! It must not send: `output.rs` does the books of what left.
+
+use super::body::{Body, Chunked};
+use super::head::{self, Field, Found, Framing, Request, Verdict, Version};
+use super::limits::Limits;
+use super::linger::Linger;
+use super::reason::{Misuse, Reject};
+use super::reply::{self, Reply, Status};
+use super::span::Span;
+use super::state::{Event, State};
+use super::time::Turn;
+use super::{CONTINUE, Connection};
+
+/// The body of an answer, as the heart needs to know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// None, and no Content-Length (304).
+    Nothing,
+    /// None, with `Content-Length: 0`.
+    Empty,
+    /// A small page that names the status.
+    Page,
+    /// So many bytes of a file that the shell holds.
+    File(u64),
+}
+
+/// What became of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// It stands in the output; if its content is a file, so many bytes of it are now owed.
+    Yes {
+        /// Bytes of the file to send.
+        file: u64,
+        /// The status that was written (not always the one offered).
+        status: Status,
+    },
+    /// There is no room beside the answers before it: ask again after they are sent.
+    Later,
+}
+
+impl Connection {
+    /// The request that [`Act::Answer`](super::Act::Answer) is about.
+    ///
+    /// # Errors
+    /// A [`Reject`] to be passed to [`Connection::refuse`].
+    pub fn request<'a>(
+        &self,
+        input: &'a [u8],
+        fields: &'a mut [Field<'a>],
+        limits: &Limits,
+    ) -> Result<Request<'a>, Reject> {
+        let Found::Whole(bytes) = self.found else {
+            return Err(Reject::Internal);
+        };
+        let head = self
+            .input
+            .of(input)
+            .get(..usize::from(bytes))
+            .unwrap_or_default();
+        head::parse(head, fields, limits)
+    }
+
+    /// A reply behind what already stands in the output.
+    pub fn reply<'b>(&mut self, output: &'b mut [u8]) -> Reply<'b> {
+        if self.output.is_empty() {
+            self.output = Span::default();
+        }
+        Reply::new(self.output.tail(output))
+    }
+
+    /// An answer to this request can join those that are not sent yet. If not, ask again later.
+    pub fn may_join(&mut self, verdict: &Verdict) -> bool {
+        let joins = self.output.is_empty() || verdict.framing == Framing::None;
+        self.gathered |= !joins;
+        joins
+    }
+
+    /// The site has answered `verdict`'s request: `reply` holds the status and its fields, and
+    /// `content` is what follows.
+    pub fn answered(
+        &mut self,
+        verdict: &Verdict,
+        mut reply: Reply<'_>,
+        mut content: Content,
+        input: &[u8],
+        turn: &Turn<'_>,
+    ) -> Taken {
+        let body_bytes = match verdict.framing {
+            Framing::None => Some(0),
+            Framing::Length(bytes) => Some(bytes),
+            Framing::Chunked => None,
+        };
+        let status = reply.current_status().code();
+        let refused = status >= 400;
+        let too_large = body_bytes.is_some_and(|bytes| bytes > turn.limits.body_bytes);
+        if too_large && !refused {
+            reply.status(Status::CONTENT_TOO_LARGE);
+            content = Content::Page;
+        }
+        // A body that is worth reading is read before the reply leaves; one that is not, or that
+        // waits for a 100 it will not get, ends the connection.
+        let has_body = verdict.framing != Framing::None;
+        let unwanted = too_large
+            || (refused && has_body && (verdict.expects_continue || body_bytes.is_none()));
+        let spent = self.requests.saturating_add(1) >= turn.limits.keepalive_requests;
+        let may_stay = turn.limits.keepalive && !spent && !turn.stopping;
+        let keep = verdict.keep && !unwanted && may_stay;
+
+        let file = finish(&mut reply, verdict, content, keep, turn);
+        if reply.overflowed() {
+            return self.no_room();
+        }
+        let (written, status) = (reply.len(), reply.current_status());
+        let interim = verdict.expects_continue && has_body && !unwanted;
+        self.input.consume(verdict.head_bytes);
+        let arrives = !self.input.is_empty();
+        self.requests = self.requests.saturating_add(1);
+        self.file = file;
+        self.last = !keep;
+        self.body_bytes = 0;
+        self.body = match verdict.framing {
+            Framing::None => Body::Over,
+            Framing::Length(bytes) => Body::Length(bytes),
+            Framing::Chunked => Body::Chunked(Chunked::new()),
+        };
+        self.output.extend(written);
+        if unwanted || !has_body {
+            self.go(Event::Answered, turn);
+            if self.last {
+                self.open_goodbye(verdict, turn.limits);
+            } else {
+                self.next_head(input, turn);
+            }
+        } else {
+            if interim && !arrives {
+                self.interim = u8::try_from(CONTINUE.len()).unwrap_or(0);
+            }
+            self.go(Event::AwaitBody, turn);
+            self.body_input(input, turn);
+            if self.last {
+                self.linger = Linger::new(unsolicited(verdict), turn.limits);
+            }
+        }
+        Taken::Yes { file, status }
+    }
+
+    /// The reply does not fit. Behind others it waits; alone it is a fault of our limits.
+    fn no_room(&mut self) -> Taken {
+        self.gathered = true;
+        if self.output.is_empty() {
+            self.misuse = Some(Misuse::ReplyOverflow);
+            self.refusal = Some(Reject::Internal);
+        }
+        Taken::Later
+    }
+
+    /// Refuses: writes the answer to `reject`, and begins the end.
+    pub fn refuse(&mut self, reject: Reject, output: &mut [u8], turn: &Turn<'_>) {
+        if self.state == State::Body {
+            self.output = Span::default(); // what was prepared for the request that is now refused
+            self.settle_interim();
+        }
+        let body = if self.state == State::Body {
+            self.body
+        } else {
+            Body::Over
+        };
+        let known = self.state == State::Body && reject != Reject::BadChunk;
+        let verdict = Verdict {
+            head_bytes: 0,
+            framing: Framing::None,
+            version: Version::Http11,
+            keep: false,
+            head_only: self.head_only,
+            expects_continue: false,
+        };
+        let mut reply = self.reply(output);
+        reply.status(reject.status());
+        finish(&mut reply, &verdict, Content::Page, false, turn);
+        if reply.overflowed() {
+            if !self.output.is_empty() && self.state == State::Respond {
+                self.gathered = true;
+                return;
+            }
+            self.fault(Misuse::ReplyOverflow, turn);
+            return;
+        }
+        let written = reply.len();
+        self.output.extend(written);
+        self.file = 0;
+        self.last = true;
+        self.refusal = None;
+        let already = u64::try_from(self.input.len()).unwrap_or(0);
+        let remainder = body
+            .remainder()
+            .filter(|_| known)
+            .and_then(|r| r.checked_sub(already));
+        self.linger = Linger::new(remainder, turn.limits);
+        self.drop_input();
+        self.body = Body::Over;
+        self.go(Event::Refused, turn);
+    }
+
+    /// The books of a goodbye that follows an answer without its body having been read.
+    fn open_goodbye(&mut self, verdict: &Verdict, limits: &Limits) {
+        let here = u64::try_from(self.input.len()).unwrap_or(0);
+        let remainder = match self.body.remainder() {
+            Some(0) => unsolicited(verdict).filter(|_| here == 0),
+            Some(rest) => rest.checked_sub(here),
+            None => None,
+        };
+        self.linger = Linger::new(remainder, limits);
+        self.body = Body::Over;
+        self.drop_input();
+    }
+}
+
+/// `Some(0)` when nothing more is to be expected of this client: its request is consumed whole and
+/// it said itself that it was the last. One that wanted to stay may have sent more already.
+fn unsolicited(verdict: &Verdict) -> Option<u64> {
+    (!verdict.keep).then_some(0)
+}
+
+/// Completes a reply: Date, Connection, framing, and the small page where one is due. Returns the
+/// bytes of the file that are owed.
+fn finish(
+    reply: &mut Reply<'_>,
+    verdict: &Verdict,
+    content: Content,
+    keep: bool,
+    turn: &Turn<'_>,
+) -> u64 {
+    reply.date(turn.wall);
+    match (keep, verdict.version) {
+        (false, _) => reply.field("Connection", b"close"),
+        (true, Version::Http10) => reply.field("Connection", b"keep-alive"),
+        (true, Version::Http11) => {}
+    }
+    let status = reply.current_status();
+    match content {
+        Content::Nothing => {}
+        Content::Empty => reply.field_number("Content-Length", 0),
+        Content::File(bytes) => reply.field_number("Content-Length", bytes),
+        Content::Page => {
+            reply.field("Content-Type", b"text/html; charset=utf-8");
+            reply.field_number("Content-Length", reply::page_bytes(status));
+        }
+    }
+    reply.put(b"\r\n");
+    match content {
+        Content::File(bytes) if !verdict.head_only => return bytes,
+        Content::Page if !verdict.head_only => reply::page(reply, status),
+        Content::Nothing | Content::Empty | Content::Page | Content::File(_) => {}
+    }
+    0
+}

@@ -1,0 +1,170 @@
+//! Ends: deadlines, the goodbye, and everything that closes a connection from outside.
+
+use super::Connection;
+use super::head::Found;
+use super::limits::Limits;
+use super::linger::{Linger, Queues};
+use super::need::How;
+use super::reason::{CloseReason, Reject};
+use super::state::{self, Deadline, Event, State, Teardown};
+use super::time::Turn;
+
+impl Connection {
+    /// shutdown(SHUT_WR) was called: the clocks of the goodbye start.
+    pub fn write_shut(&mut self, queues: Queues, turn: &Turn<'_>) {
+        self.shut = true;
+        self.linger.begin(queues, turn.now, turn.limits);
+        let so_linger_ms = u32::from(turn.limits.so_linger_s).saturating_mul(1000);
+        self.deadline = turn.now.after(so_linger_ms);
+        self.look_at_goodbye(queues, turn);
+    }
+
+    /// Time has passed, bytes were thrown away in a goodbye, or acknowledgements have moved.
+    pub fn tick(&mut self, queues: Queues, turn: &Turn<'_>) {
+        if self.state == State::Linger && self.shut {
+            self.look_at_goodbye(queues, turn);
+            return;
+        }
+        if turn.now < self.until(turn.limits) {
+            return;
+        }
+        match state::deadline(self.state) {
+            Deadline::Idle => self.idle_over(queues, turn),
+            // A head that has come is answered, however late we are.
+            Deadline::Head if self.found != Found::More => {}
+            Deadline::Head => self.refusal = Some(Reject::LateHead),
+            Deadline::Body => self.body_tick(turn),
+            Deadline::Write => self.write_tick(queues, turn),
+            // shutdown(SHUT_WR) was never reported.
+            Deadline::Linger => {
+                let how = undelivered(queues);
+                self.end(Event::LingerOver, CloseReason::LingerTotal, how, turn);
+            }
+            Deadline::None => {}
+        }
+    }
+
+    fn body_tick(&mut self, turn: &Turn<'_>) {
+        let floor = u64::from(turn.limits.body_window_bytes);
+        let gained = self.body_bytes.saturating_sub(self.mark);
+        if self.refusal.is_some() {
+            return;
+        }
+        if turn.now >= self.body_until || gained < floor {
+            self.refusal = Some(Reject::LateBody);
+            return;
+        }
+        self.mark = self.body_bytes;
+        self.deadline = turn.now.after(turn.limits.body_window_ms);
+    }
+
+    fn write_tick(&mut self, queues: Queues, turn: &Turn<'_>) {
+        let acked = self.sent.saturating_sub(u64::from(queues.unacknowledged));
+        // Below the mark: at the start of this response older bytes were still on their way, and
+        // only now it is known how many. A peer that acknowledges is never cut off.
+        if acked != self.mark {
+            self.mark = acked;
+            self.deadline = turn.now.after(turn.limits.write_ms);
+            return;
+        }
+        self.end(Event::Stuck, CloseReason::TimeoutWrite, How::Reset, turn);
+    }
+
+    fn idle_over(&mut self, queues: Queues, turn: &Turn<'_>) {
+        self.linger = Linger::new(Some(0), turn.limits);
+        if self.teardown == Teardown::Plain {
+            self.over = Some((CloseReason::Plain, self.parting(queues, turn.limits)));
+        }
+        self.go(Event::IdleOver, turn);
+    }
+
+    /// The server stops: an idle connection says goodbye, every other finishes what it does.
+    pub fn stop(&mut self, queues: Queues, turn: &Turn<'_>) {
+        let asked = queues.unread > 0; // its request has come: that is still served
+        if self.state == State::Idle && !asked {
+            self.idle_over(queues, turn);
+        }
+    }
+
+    pub(super) fn look_at_goodbye(&mut self, queues: Queues, turn: &Turn<'_>) {
+        let verdict = match self.teardown {
+            Teardown::Linger | Teardown::Plain => {
+                self.linger.look(queues, self.eof, turn.now, turn.limits)
+            }
+            Teardown::SoLinger if queues.unacknowledged == 0 => {
+                let how = How::KernelLinger(turn.limits.so_linger_s);
+                return self.end(Event::LingerOver, CloseReason::Acked, how, turn);
+            }
+            Teardown::SoLinger => (turn.now >= self.deadline).then_some(CloseReason::LingerTotal),
+        };
+        if let Some(reason) = verdict {
+            let event = if reason == CloseReason::PeerFin {
+                Event::PeerFinAcked
+            } else {
+                Event::LingerOver
+            };
+            self.end(event, reason, undelivered(queues), turn);
+        }
+    }
+
+    /// The peer reset the connection, or a call on its socket failed.
+    pub fn broken(&mut self, turn: &Turn<'_>) {
+        if self.state == State::Closed {
+            return;
+        }
+        self.end(Event::Broken, CloseReason::ResetByPeer, How::Plain, turn);
+    }
+
+    /// The file ended before its declared length.
+    pub fn truncated(&mut self, turn: &Turn<'_>) {
+        self.end(Event::Stuck, CloseReason::FileShrank, How::Reset, turn);
+    }
+
+    /// The slot is needed (Idle and Linger only).
+    pub fn evict(&mut self, queues: Queues, turn: &Turn<'_>) {
+        let how = match self.state {
+            State::Linger if queues.unacknowledged > 0 => How::Reset,
+            State::Idle
+            | State::Head
+            | State::Body
+            | State::Respond
+            | State::Linger
+            | State::Closed => self.parting(queues, turn.limits),
+        };
+        self.end(Event::Evicted, CloseReason::Evicted, how, turn);
+    }
+
+    /// The buffer is needed (Head and Body only): 408, so that the request is tried again.
+    pub fn give_way(&mut self) {
+        if matches!(self.state, State::Head | State::Body) && self.refusal.is_none() {
+            self.refusal = Some(Reject::GaveWay);
+        }
+    }
+
+    /// The stop deadline passed, or a second stop was asked for.
+    pub fn cut(&mut self, queues: Queues, turn: &Turn<'_>) {
+        if self.state == State::Closed {
+            return;
+        }
+        let how = undelivered(queues);
+        self.end(Event::Cut, CloseReason::Stopped, how, turn);
+    }
+
+    /// A close that leaves the delivery to the kernel, bounded if something is undelivered.
+    pub(super) fn parting(&self, queues: Queues, limits: &Limits) -> How {
+        if queues.unacknowledged > 0 {
+            How::Bounded(limits.orphan_ms)
+        } else {
+            How::Plain
+        }
+    }
+}
+
+/// How to end what was to be ended in peace and is not: what nobody acknowledged is given up.
+fn undelivered(queues: Queues) -> How {
+    if queues.unacknowledged > 0 {
+        How::Reset
+    } else {
+        How::Plain
+    }
+}

@@ -1,0 +1,168 @@
+//! Input: bytes received or thrown away, and the peer's FIN.
+//!
+//! Owns the way from bytes to a whole head and past a body. It must not answer.
+
+use super::body::Body;
+use super::head::{Found, Scan};
+use super::linger::{Linger, Queues};
+use super::reason::{CloseReason, Misuse, Reject};
+use super::state::{Event, State, Teardown};
+use super::time::Turn;
+use super::{CONTINUE, Connection};
+
+impl Connection {
+    /// Where to receive into, in the input half.
+    pub fn space<'b>(&mut self, input: &'b mut [u8]) -> &'b mut [u8] {
+        self.input.compact(input);
+        self.input.tail(input)
+    }
+
+    /// `n` bytes were received into [`Connection::space`].
+    pub fn received(&mut self, n: usize, input: &[u8], turn: &Turn<'_>) {
+        if !self.input.grow(n, input.len()) {
+            self.fault(Misuse::Overrun, turn);
+            return;
+        }
+        if self.state == State::Idle && n > 0 {
+            self.go(Event::FirstByte, turn);
+        }
+        match self.state {
+            State::Head => self.look(input, turn),
+            State::Body => self.body_input(input, turn),
+            State::Respond if !self.last => self.look(input, turn),
+            // Nothing will be answered any more: as if it had been thrown away.
+            State::Respond | State::Linger => self.write_off_input(),
+            State::Idle | State::Closed => self.drop_input(),
+        }
+    }
+
+    /// Input that will not be answered counts as read off in the goodbye.
+    pub(super) fn write_off_input(&mut self) {
+        let bytes = u64::try_from(self.input.len()).unwrap_or(u64::MAX);
+        self.linger.discarded(bytes);
+        self.drop_input();
+    }
+
+    /// `n` bytes were thrown away as [`super::Read::Discard`] allowed.
+    pub fn discarded(&mut self, n: u64, turn: &Turn<'_>) {
+        if self.state != State::Body {
+            self.linger.discarded(n);
+            return;
+        }
+        self.body_bytes = self.body_bytes.saturating_add(n);
+        if let Body::Length(left) = self.body {
+            if n > left {
+                self.fault(Misuse::Overrun, turn);
+                return;
+            }
+            self.body = Body::Length(left - n);
+        }
+        if self.body == Body::Length(0) {
+            self.body = Body::Over;
+            self.body_over(&[], turn);
+        }
+    }
+
+    /// The body is over; what stands behind it in the input is the next request.
+    fn body_over(&mut self, input: &[u8], turn: &Turn<'_>) {
+        self.settle_interim();
+        self.go(Event::BodyEnd, turn);
+        self.next_head(input, turn);
+    }
+
+    /// The body is over: an interim response that has not begun to leave is not needed any more.
+    pub(super) fn settle_interim(&mut self) {
+        if usize::from(self.interim) == CONTINUE.len() {
+            self.interim = 0;
+        }
+    }
+
+    /// The peer's FIN was read. It is a half-close: what it asked for before is still answered.
+    pub fn peer_eof(&mut self, queues: Queues, turn: &Turn<'_>) {
+        self.eof = true;
+        let acked = queues.unacknowledged == 0;
+        match self.state {
+            State::Closed => return,
+            // A whole request, or a refusal, waits for its answer.
+            State::Head if self.found != Found::More => return,
+            State::Head | State::Body if self.refusal.is_some() => return,
+            State::Idle | State::Head | State::Body => {
+                self.drop_bytes();
+                self.linger = Linger::new(Some(0), turn.limits);
+                if acked || self.teardown == Teardown::Plain {
+                    self.over = Some((CloseReason::PeerFin, self.parting(queues, turn.limits)));
+                }
+            }
+            State::Respond => {}
+            // Before shutdown(SHUT_WR) the clocks do not run yet; `write_shut` looks.
+            State::Linger if !self.shut => return,
+            State::Linger => {
+                self.look_at_goodbye(queues, turn);
+                return;
+            }
+        }
+        self.go(
+            if acked {
+                Event::PeerFinAcked
+            } else {
+                Event::PeerFin
+            },
+            turn,
+        );
+    }
+
+    /// Scans what is new for the end of the next head.
+    fn look(&mut self, input: &[u8], turn: &Turn<'_>) {
+        if self.found != Found::More {
+            return; // one whole head is enough: the next is looked for when this one is answered
+        }
+        let bytes = self.input.of(input);
+        self.found = self.scan.look(bytes, turn.limits);
+        let full = bytes.len() >= input.len();
+        if self.found == Found::More && full {
+            self.found = Found::Bad(self.scan.too_large());
+        }
+        if self.found != Found::More {
+            let blank = bytes
+                .iter()
+                .take_while(|b| matches!(b, b'\r' | b'\n'))
+                .count();
+            let line = bytes.get(blank..).unwrap_or_default();
+            self.head_only = line.starts_with(b"HEAD ");
+        }
+    }
+
+    /// Takes the body out of the input; what is left behind it is the next request.
+    pub(super) fn body_input(&mut self, input: &[u8], turn: &Turn<'_>) {
+        while self.state == State::Body && self.refusal.is_none() {
+            let bytes = self.input.of(input);
+            match self.body.piece(bytes) {
+                Ok(piece) => {
+                    self.input
+                        .consume(piece.framing.saturating_add(piece.content));
+                    let content = u64::try_from(piece.content).unwrap_or(u64::MAX);
+                    self.body_bytes = self.body_bytes.saturating_add(content);
+                    if self.body_bytes > turn.limits.body_bytes {
+                        self.refusal = Some(Reject::BodyTooLarge);
+                    } else if piece.end {
+                        self.body_over(input, turn);
+                    }
+                }
+                Err(reject) => self.refusal = Some(reject),
+            }
+            if self.input.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// The last head is consumed: looks whether the next one has come with it.
+    pub(super) fn next_head(&mut self, input: &[u8], turn: &Turn<'_>) {
+        self.scan = Scan::default();
+        self.found = Found::More;
+        self.body_bytes = 0;
+        if !self.input.is_empty() {
+            self.look(input, turn);
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! What a connection wants next: [`Need`], computed from the state alone.
+//!
+//! Owns the words between the heart and its shell. Every function here only reads: nothing has to
+//! be drained, and asking twice gives the same answer.
+
+use super::Connection;
+use super::body::Body;
+use super::head::Found;
+use super::limits::Limits;
+use super::linger::Linger;
+use super::reason::{CloseReason, Misuse, Reject};
+use super::state::{self, Deadline, State, Teardown};
+use super::time::Ms;
+
+/// What the shell should do next for this connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// Reading.
+    pub read: Read,
+    /// Writing.
+    pub write: Write,
+    /// When to call [`Connection::tick`] at the latest.
+    pub until: Ms,
+    /// To be done before anything else.
+    pub act: Act,
+}
+
+/// How to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// Not now.
+    Nothing,
+    /// Into [`Connection::space`]; a buffer must be at hand first.
+    Into,
+    /// Throw away at most this many bytes.
+    Discard(u64),
+}
+
+/// What to write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// Nothing.
+    Nothing,
+    /// [`Connection::sendable`]; `more`: a file follows at once (MSG_MORE).
+    Bytes {
+        /// Something follows.
+        more: bool,
+    },
+    /// At most this many bytes of the file.
+    File(u64),
+}
+
+/// A call that the connection waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// None.
+    None,
+    /// [`Connection::request`], then [`Connection::answered`] or [`Connection::refuse`].
+    Answer,
+    /// [`Connection::refuse`] with this.
+    Refuse(Reject),
+    /// shutdown(SHUT_WR), then [`Connection::write_shut`].
+    ShutdownWrite,
+    /// Close the socket in this way; the connection is over.
+    Close(CloseReason, How),
+}
+
+/// How to close.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// close(2).
+    Plain,
+    /// SO_LINGER{1,0} and close: the kernel's memory is free now, no orphan stays.
+    Reset,
+    /// TCP_USER_TIMEOUT of so many ms, then close: bounds the orphan that stays.
+    Bounded(u32),
+    /// SO_LINGER{1,s} and close, when everything is acknowledged: returns at once.
+    KernelLinger(u16),
+}
+
+impl Connection {
+    /// What the connection wants now.
+    #[must_use]
+    pub fn need(&self, limits: &Limits) -> Need {
+        Need {
+            read: self.read_need(),
+            write: self.write_need(),
+            until: self.until(limits),
+            act: self.act(),
+        }
+    }
+
+    fn act(&self) -> Act {
+        if let (State::Closed, Some((reason, how))) = (self.state, self.over) {
+            return Act::Close(reason, how);
+        }
+        let may_answer = match self.state {
+            State::Head => true,
+            State::Body => self.refusal.is_some(),
+            State::Respond => !self.last && self.file == 0 && !self.gathered,
+            State::Linger if !self.shut => return Act::ShutdownWrite,
+            State::Idle | State::Linger | State::Closed => false,
+        };
+        match (self.refusal, self.found) {
+            (Some(reject), _) if may_answer => Act::Refuse(reject),
+            (_, Found::Bad(reject)) if may_answer => Act::Refuse(reject),
+            (_, Found::Whole(_)) if may_answer => Act::Answer,
+            (_, Found::More | Found::Whole(_) | Found::Bad(_)) => Act::None,
+        }
+    }
+
+    fn read_need(&self) -> Read {
+        if self.eof || !state::interest(self.state).0 {
+            return Read::Nothing;
+        }
+        let to_be_answered = self.found != Found::More || self.refusal.is_some();
+        match (self.state, self.body) {
+            // First the answer: what is behind this request has time.
+            (State::Head, _) if to_be_answered => Read::Nothing,
+            (State::Body, _) if self.refusal.is_some() => Read::Nothing,
+            (State::Body, Body::Length(left)) => Read::Discard(left),
+            (State::Idle | State::Head, _) | (State::Body, Body::Chunked(_)) => Read::Into,
+            (State::Linger, _) if self.shut => self.discard_need(),
+            // A client that sends everything before it reads must not be left blocked.
+            (State::Respond, _) if self.last => self.discard_need(),
+            (State::Body | State::Respond | State::Linger | State::Closed, _) => Read::Nothing,
+        }
+    }
+
+    fn discard_need(&self) -> Read {
+        match (self.teardown, self.linger.allowance()) {
+            (Teardown::Linger, 1..) => Read::Discard(self.linger.allowance()),
+            (Teardown::Linger | Teardown::Plain | Teardown::SoLinger, _) => Read::Nothing,
+        }
+    }
+
+    fn write_need(&self) -> Write {
+        match self.state {
+            State::Body | State::Respond if self.interim > 0 => Write::Bytes { more: false },
+            State::Respond if !self.output.is_empty() => Write::Bytes {
+                more: self.file > 0,
+            },
+            State::Respond if self.file > 0 => Write::File(self.file),
+            State::Idle
+            | State::Head
+            | State::Body
+            | State::Respond
+            | State::Linger
+            | State::Closed => Write::Nothing,
+        }
+    }
+
+    pub(super) fn until(&self, limits: &Limits) -> Ms {
+        match state::deadline(self.state) {
+            Deadline::Linger if self.shut => match self.teardown {
+                Teardown::SoLinger => self.deadline,
+                Teardown::Linger | Teardown::Plain => self.linger.until(self.eof, limits),
+            },
+            Deadline::Body => self.deadline.min(self.body_until),
+            Deadline::Idle | Deadline::Head | Deadline::Write | Deadline::Linger => self.deadline,
+            Deadline::None => Ms(u64::MAX),
+        }
+    }
+
+    /// The state.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// Whether bytes of this connection stand in its buffer. When not, the buffer goes back.
+    #[must_use]
+    pub fn holds_bytes(&self) -> bool {
+        !self.input.is_empty() || !self.output.is_empty()
+    }
+
+    /// Bytes of the file still owed; when 0 the file can be closed.
+    #[must_use]
+    pub fn file_owed(&self) -> u64 {
+        self.file
+    }
+
+    /// How far a Head or Body has come, for the choice of who gives way.
+    #[must_use]
+    pub fn progress(&self) -> u64 {
+        // Outside of Body these are 0.
+        self.body_bytes
+            .saturating_add(u64::try_from(self.input.len()).unwrap_or(0))
+    }
+
+    /// It has had an answer.
+    #[must_use]
+    pub fn was_answered(&self) -> bool {
+        self.requests > 0
+    }
+
+    /// The books of the goodbye.
+    #[must_use]
+    pub fn linger(&self) -> &Linger {
+        &self.linger
+    }
+
+    /// A fault of ours since the last call.
+    pub fn take_misuse(&mut self) -> Option<Misuse> {
+        self.misuse.take()
+    }
+}

@@ -1,0 +1,138 @@
+//! The line scan: where a head ends, and what is refused before its end has come.
+//!
+//! httparse is lenient about line ends (bare LF, leading blank lines); this scan is not, for
+//! smuggling lives there (RFC 9112 sections 2.2 and 11.2). Invariant: the verdict depends on the
+//! bytes alone, never on how they were split. For that, whatever may be said before the end of a
+//! line is judged first when the line is whole, and in the same order.
+
+use super::body::is_token;
+use super::limits::{LEADING_BLANK_BYTES, Limits, METHOD_BYTES};
+use super::reason::Reject;
+
+/// `HTTP/1.1` and the CR behind it.
+const VERSION_BYTES: usize = 9;
+
+/// How far the scan for the end of a head came. Field lines are read once however they are split; a
+/// request line is judged again only while its method or more than the longest target is arriving.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scan {
+    /// First byte of the line being scanned, from the start of the input.
+    line: u16,
+    /// Next byte to look at.
+    next: u16,
+    /// The request line is behind us.
+    fields: bool,
+}
+
+/// What the scan found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// The head goes on.
+    More,
+    /// The head ends behind this many bytes.
+    Whole(u16),
+    /// It is none.
+    Bad(Reject),
+}
+
+impl Scan {
+    /// Looks at what is new in `input`, which begins with the head. Not to be called again once it
+    /// said something else than [`Found::More`].
+    pub fn look(&mut self, input: &[u8], limits: &Limits) -> Found {
+        loop {
+            let fresh = input.get(usize::from(self.next)..).unwrap_or_default();
+            let Some(at) = fresh.iter().position(|&b| b == b'\n') else {
+                return self.unfinished(input, limits);
+            };
+            let end = usize::from(self.next) + at;
+            let line = input.get(usize::from(self.line)..end).unwrap_or_default();
+            let Ok(behind) = u16::try_from(end + 1) else {
+                return Found::Bad(Reject::HeadTooLarge);
+            };
+            let blank = match self.line(line, limits) {
+                Ok(blank) => blank,
+                Err(reject) => return Found::Bad(reject),
+            };
+            self.line = behind;
+            self.next = behind;
+            if blank && self.fields {
+                return Found::Whole(behind);
+            }
+            if blank && behind > LEADING_BLANK_BYTES {
+                return Found::Bad(Reject::BadRequestLine);
+            }
+            self.fields = !blank;
+        }
+    }
+
+    /// One whole line without its LF; whether it is blank.
+    fn line(&self, line: &[u8], limits: &Limits) -> Result<bool, Reject> {
+        let fault = if self.fields {
+            Reject::BadField
+        } else {
+            request_line(line, limits)?;
+            Reject::BadRequestLine
+        };
+        let Some((b'\r', line)) = line.split_last() else {
+            return Err(fault); // a bare LF
+        };
+        if line.iter().any(|b| matches!(b, b'\r' | 0)) {
+            return Err(fault);
+        }
+        let fits = match (line.first(), self.fields) {
+            (None, _) => return Ok(true),
+            (Some(_), false) => line.split(|b| *b == b' ').count() == 3,
+            // obs-fold begins with white space, which is no token either
+            (Some(_), true) => line
+                .iter()
+                .position(|b| !is_token(*b))
+                .is_some_and(|at| at > 0 && line.get(at) == Some(&b':')),
+        };
+        if fits { Ok(false) } else { Err(fault) }
+    }
+
+    /// No line end yet: remembers how far it looked. A request line that is already too long, or
+    /// that no server would read on, is refused without waiting for its end.
+    fn unfinished(&mut self, input: &[u8], limits: &Limits) -> Found {
+        let line = input.get(usize::from(self.line)..).unwrap_or_default();
+        let seen = usize::from(self.next.saturating_sub(self.line));
+        self.next = u16::try_from(input.len()).unwrap_or(u16::MAX);
+        let telling = seen <= METHOD_BYTES || line.len() > usize::from(limits.target_bytes);
+        if !self.fields && telling {
+            if let Err(reject) = request_line(line, limits) {
+                return Found::Bad(reject);
+            }
+        }
+        Found::More
+    }
+
+    /// The verdict when the buffer is full and the head goes on.
+    #[must_use]
+    pub fn too_large(&self) -> Reject {
+        if self.fields {
+            Reject::HeadTooLarge
+        } else {
+            Reject::TargetTooLong
+        }
+    }
+}
+
+/// What can be said of a request line from its front, whole or not: 400 for what is no method, 414
+/// before a needlessly long target has arrived whole, 400 for what is longer than a version.
+fn request_line(line: &[u8], limits: &Limits) -> Result<(), Reject> {
+    let mut words = line.split(|b| *b == b' ');
+    let method = words.next().unwrap_or_default();
+    // A CR may be the one of a blank line; elsewhere it is found when the line is whole.
+    if method.len() > METHOD_BYTES || !method.iter().all(|b| is_token(*b) || *b == b'\r') {
+        return Err(Reject::BadRequestLine);
+    }
+    let target = words.next().unwrap_or_default();
+    if target.len() > usize::from(limits.target_bytes) {
+        return Err(Reject::TargetTooLong);
+    }
+    let version = words.next().unwrap_or_default();
+    if version.len() > VERSION_BYTES || words.next().is_some() {
+        return Err(Reject::BadRequestLine);
+    }
+    Ok(())
+}

@@ -1,0 +1,1240 @@
+//! The heart by state: what it wants, when, and how it ends. Bytes in and out: `tests/wire.rs`.
+
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "a test names the variants it is about"
+)]
+
+use super::head::{Method, NO_FIELD, Target};
+use super::limits::{FIELDS_MAX, Limits};
+use super::linger::Queues;
+use super::reason::{CloseReason, Misuse, Reject};
+use super::reply::Status;
+use super::state::{State, Teardown};
+use super::time::{Ms, Turn};
+use super::{Act, Connection, Content, How, Need, Read, Taken, Write};
+
+const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+const LAST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// A connection, its buffer, its kernel queues and a clock that only the test moves. Its site: GET
+/// `/` is a file of `file` bytes, `/no` is not there, POST and PUT `/in` take a body.
+struct Peer {
+    c: Connection,
+    limits: Limits,
+    now: u64,
+    stopping: bool,
+    queues: Queues,
+    input: Vec<u8>,
+    output: Vec<u8>,
+    file: u64,
+    out: Vec<u8>,
+    answers: usize,
+}
+
+impl Peer {
+    fn new() -> Self {
+        Self::with(Teardown::Linger, Limits::new())
+    }
+
+    fn with(teardown: Teardown, limits: Limits) -> Self {
+        let turn = Turn {
+            now: Ms(100_000),
+            wall: None,
+            limits: &limits,
+            stopping: false,
+        };
+        Self {
+            c: Connection::new(teardown, &turn),
+            limits,
+            now: 100_000,
+            stopping: false,
+            queues: Queues::default(),
+            input: vec![0; 8192],
+            output: vec![0; 8192],
+            file: 5,
+            out: Vec::new(),
+            answers: 0,
+        }
+    }
+
+    /// One call on the connection with the turn of now.
+    fn on<T>(&mut self, call: impl FnOnce(&mut Connection, Queues, &Turn<'_>) -> T) -> T {
+        let turn = Turn {
+            now: Ms(self.now),
+            wall: None,
+            limits: &self.limits,
+            stopping: self.stopping,
+        };
+        call(&mut self.c, self.queues, &turn)
+    }
+
+    fn need(&self) -> Need {
+        self.c.need(&self.limits)
+    }
+
+    /// Bytes arrive and are read.
+    fn recv(&mut self, bytes: &[u8]) {
+        assert_eq!(self.need().read, Read::Into);
+        let space = self.c.space(&mut self.input);
+        space[..bytes.len()].copy_from_slice(bytes);
+        let input = std::mem::take(&mut self.input);
+        self.on(|c, _, turn| c.received(bytes.len(), &input, turn));
+        self.input = input;
+    }
+
+    /// Answers and refuses what is to be.
+    fn serve(&mut self) {
+        loop {
+            match self.need().act {
+                Act::Answer => self.answer(),
+                Act::Refuse(reject) => {
+                    let mut output = std::mem::take(&mut self.output);
+                    self.on(|c, _, turn| c.refuse(reject, &mut output, turn));
+                    self.output = output;
+                }
+                Act::None | Act::ShutdownWrite | Act::Close(..) => return,
+            }
+        }
+    }
+
+    fn answer(&mut self) {
+        let turn = Turn {
+            now: Ms(self.now),
+            wall: None,
+            limits: &self.limits,
+            stopping: self.stopping,
+        };
+        let mut fields = [NO_FIELD; FIELDS_MAX];
+        let request = self.c.request(&self.input, &mut fields, &self.limits);
+        let (verdict, method, target) = match request {
+            Ok(request) => (request.verdict, request.method, request.target),
+            Err(reject) => return self.c.refuse(reject, &mut self.output, &turn),
+        };
+        if !self.c.may_join(&verdict) {
+            return;
+        }
+        let path = match target {
+            Target::Path { path, .. } => path,
+            Target::Asterisk | Target::Authority => b"*",
+        };
+        let mut reply = self.c.reply(&mut self.output);
+        let content = match (method, path) {
+            (Method::Get, b"/") => {
+                reply.status(Status::OK);
+                Content::File(self.file)
+            }
+            (Method::Get, b"/long") => {
+                reply.status(Status::OK);
+                reply.field("X", &[b'x'; 5000]);
+                Content::Empty
+            }
+            (Method::Post | Method::Put, b"/in") => {
+                reply.status(Status::OK);
+                Content::Empty
+            }
+            _ => {
+                reply.status(Status::NOT_FOUND);
+                Content::Page
+            }
+        };
+        let taken = self
+            .c
+            .answered(&verdict, reply, content, &self.input, &turn);
+        if let Taken::Yes { file, .. } = taken {
+            self.answers += 1;
+            let room = self.c.room(&mut self.output);
+            if (1..=16).contains(&file) && room.len() > 16 {
+                let n = usize::try_from(file).unwrap();
+                room[..n].fill(b'f');
+                self.c.inlined(n);
+            }
+        }
+    }
+
+    /// The kernel takes at most `max` bytes.
+    fn send(&mut self, max: usize) {
+        let n = match self.need().write {
+            Write::Nothing => panic!("nothing to send in {:?}", self.c.state()),
+            Write::Bytes { .. } => {
+                let bytes = self.c.sendable(&self.output);
+                let n = bytes.len().min(max);
+                self.out.extend_from_slice(&bytes[..n]);
+                n
+            }
+            Write::File(owed) => max.min(usize::try_from(owed).unwrap()),
+        };
+        self.queues.unacknowledged += u32::try_from(n).unwrap();
+        self.on(|c, _, turn| c.sent(n, turn));
+    }
+
+    /// Everything is sent and acknowledged.
+    fn flush(&mut self) {
+        while self.need().write != Write::Nothing {
+            self.send(usize::MAX);
+        }
+        self.queues.unacknowledged = 0;
+    }
+
+    fn shut(&mut self) {
+        assert_eq!(self.need().act, Act::ShutdownWrite);
+        assert!(!self.c.holds_bytes());
+        self.on(Connection::write_shut);
+    }
+
+    fn discard(&mut self, n: u64) {
+        match self.need().read {
+            Read::Discard(max) => assert!(n <= max, "{n} of {max}"),
+            other => panic!("{other:?} in {:?}", self.c.state()),
+        }
+        self.on(|c, _, turn| c.discarded(n, turn));
+    }
+
+    fn tick(&mut self) {
+        self.on(Connection::tick);
+    }
+
+    fn pass(&mut self, ms: u32) {
+        self.now += u64::from(ms);
+        self.tick();
+    }
+
+    fn fin(&mut self) {
+        self.on(Connection::peer_eof);
+    }
+
+    fn state(&self) -> State {
+        self.c.state()
+    }
+
+    #[track_caller]
+    fn assert_over(&self, reason: CloseReason, how: How) {
+        assert_eq!(self.need().act, Act::Close(reason, how));
+        assert_eq!(self.state(), State::Closed);
+        assert!(!self.c.holds_bytes());
+        assert_eq!(self.c.file_owed(), 0);
+    }
+
+    /// A peer whose last response is on its way: 200 bytes are not acknowledged.
+    fn lingering(request: &[u8]) -> Self {
+        let mut p = Self::new();
+        p.recv(request);
+        p.serve();
+        while p.state() == State::Respond {
+            p.send(usize::MAX);
+        }
+        p.queues.unacknowledged = 200;
+        p.shut();
+        assert_eq!(p.state(), State::Linger);
+        p
+    }
+
+    fn answered(&self, status: &str) -> bool {
+        let line = format!("HTTP/1.1 {status} ");
+        self.out.windows(line.len()).any(|w| w == line.as_bytes())
+    }
+}
+
+#[test]
+fn a_connection_is_small() {
+    let bytes = size_of::<Connection>();
+    assert!(bytes <= 224, "{bytes} bytes: the slot is to stay below 256");
+}
+
+// ---- Idle ------------------------------------------------------------------------------------
+
+#[test]
+fn idle_a_silent_new_client_is_let_go_without_an_answer() {
+    let mut p = Peer::new();
+    assert_eq!(p.need().read, Read::Into);
+    assert_eq!(p.need().until, Ms(p.now).after(p.limits.head_ms));
+    p.pass(p.limits.head_ms - 1);
+    assert_eq!(p.state(), State::Idle);
+    p.pass(1);
+    p.shut();
+    assert!(p.out.is_empty());
+    p.assert_over(CloseReason::Acked, How::Plain);
+}
+
+#[test]
+fn idle_a_request_that_crosses_our_fin_is_read_off_until_the_fin_is_acknowledged() {
+    let mut p = Peer::new();
+    p.recv(GET);
+    p.serve();
+    p.flush();
+    assert_eq!(p.state(), State::Idle);
+    assert_eq!(p.need().until, Ms(p.now).after(p.limits.keepalive_idle_ms));
+    p.pass(p.limits.keepalive_idle_ms);
+    p.queues = Queues {
+        unacknowledged: 1,
+        unread: 27,
+        rto_ms: 0,
+    };
+    p.shut();
+    p.discard(27);
+    p.queues = Queues::default();
+    p.tick();
+    assert_eq!(p.state(), State::Linger, "more may be on its way");
+    p.fin();
+    p.assert_over(CloseReason::PeerFin, How::Plain);
+}
+
+#[test]
+fn idle_stop_says_goodbye_and_evict_closes() {
+    let mut p = Peer::new();
+    p.on(Connection::stop);
+    p.shut();
+    p.assert_over(CloseReason::Acked, How::Plain);
+
+    let mut p = Peer::new();
+    p.on(Connection::evict);
+    p.assert_over(CloseReason::Evicted, How::Plain);
+
+    let mut p = Peer::new();
+    p.queues.unacknowledged = 9;
+    p.on(Connection::evict);
+    p.assert_over(CloseReason::Evicted, How::Bounded(p.limits.orphan_ms));
+}
+
+// ---- Head ------------------------------------------------------------------------------------
+
+#[test]
+fn head_one_byte_a_second_does_not_move_the_deadline() {
+    let mut p = Peer::new();
+    for byte in b"GET / HTTP" {
+        p.recv(&[*byte]);
+        assert_eq!(p.need().act, Act::None);
+        p.pass(1000);
+    }
+    assert_eq!(p.need().act, Act::Refuse(Reject::LateHead));
+    assert_eq!(p.need().read, Read::Nothing);
+    p.serve();
+    p.flush();
+    assert!(p.answered("408"));
+    p.shut();
+    assert_eq!(p.state(), State::Linger, "the rest of it may still come");
+    p.fin();
+    p.assert_over(CloseReason::PeerFin, How::Plain);
+}
+
+#[test]
+fn head_a_whole_one_is_answered_whatever_follows() {
+    for teardown in Teardown::ALL {
+        let mut p = Peer::with(teardown, Limits::new());
+        p.recv(GET);
+        assert_eq!(p.need().read, Read::Nothing);
+        p.fin();
+        p.pass(p.limits.head_ms);
+        assert_eq!(p.need().act, Act::Answer, "{teardown:?}");
+        p.serve();
+        p.flush();
+        assert!(p.answered("200"));
+    }
+}
+
+#[test]
+fn head_input_behind_a_whole_one_changes_nothing() {
+    let mut p = Peer::new();
+    p.recv(GET);
+    // A shell that reads although nothing is to be read.
+    let n = GET.len();
+    p.input[n..2 * n].copy_from_slice(GET);
+    let input = p.input.clone();
+    p.on(|c, _, turn| c.received(n, &input, turn));
+    p.serve();
+    p.flush();
+    assert_eq!((p.answers, p.state()), (2, State::Idle));
+}
+
+#[test]
+fn head_gives_way_with_408() {
+    let mut p = Peer::new();
+    p.recv(b"GET / HT");
+    assert_eq!(p.c.progress(), 8);
+    p.c.give_way();
+    p.serve();
+    p.flush();
+    assert!(p.answered("408"));
+}
+
+#[test]
+fn head_progress_does_not_count_the_body_before() {
+    let mut p = Peer::new();
+    p.recv(b"POST /in HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n");
+    p.serve();
+    p.discard(59_000);
+    assert_eq!(p.c.progress(), 59_000);
+    p.discard(1000);
+    p.flush();
+    p.recv(b"GE");
+    assert_eq!(p.c.progress(), 2);
+}
+
+// ---- Body ------------------------------------------------------------------------------------
+
+const POST: &[u8] = b"POST /in HTTP/1.1\r\nHost: a\r\nContent-Length: 50000\r\n\r\n";
+const CHUNKED: &[u8] = b"POST /in HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+const EXPECT: &[u8] =
+    b"POST /in HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n";
+
+#[test]
+fn body_a_discarded_one_is_answered_once_and_the_next_request_is_served() {
+    let mut p = Peer::new();
+    p.recv(POST);
+    p.serve();
+    assert_eq!(p.state(), State::Body);
+    assert_eq!(p.need().write, Write::Nothing);
+    p.discard(50_000);
+    assert_eq!(p.need().act, Act::None);
+    p.serve();
+    p.flush();
+    assert_eq!((p.state(), p.answers), (State::Idle, 1));
+    p.recv(GET);
+    p.serve();
+    p.flush();
+    assert_eq!((p.state(), p.answers), (State::Idle, 2));
+    assert!(!p.answered("400"));
+}
+
+#[test]
+fn body_below_the_minimum_rate_is_late() {
+    let mut p = Peer::new();
+    p.recv(POST);
+    p.serve();
+    let window = p.limits.body_window_ms;
+    p.discard(1024);
+    p.pass(window);
+    assert_eq!(p.need().act, Act::None);
+    p.discard(1023);
+    p.pass(window);
+    assert_eq!(p.need().act, Act::Refuse(Reject::LateBody));
+    p.serve();
+    p.flush();
+    assert!(p.answered("408") && !p.answered("200"));
+    p.shut();
+    p.discard(50_000 - 2047);
+    p.tick();
+    p.assert_over(CloseReason::Drained, How::Plain);
+}
+
+#[test]
+fn body_has_a_total_time_at_any_rate() {
+    let mut p = Peer::new();
+    p.recv(POST);
+    p.serve();
+    let start = p.now;
+    while p.need().act == Act::None {
+        p.discard(2000);
+        p.now = p.need().until.0;
+        p.tick();
+    }
+    assert_eq!(p.now - start, u64::from(p.limits.body_ms));
+    assert_eq!(p.need().act, Act::Refuse(Reject::LateBody));
+}
+
+#[test]
+fn body_chunked_beyond_the_limit_is_refused_and_read_off() {
+    let mut p = Peer::new();
+    p.limits.body_bytes = 10;
+    p.recv(CHUNKED);
+    p.serve();
+    p.recv(b"A\r\n0123456789\r\n");
+    assert_eq!(p.need().act, Act::None);
+    p.recv(b"1\r\nx\r\n0\r\n\r\n");
+    assert_eq!(p.need().act, Act::Refuse(Reject::BodyTooLarge));
+    p.serve();
+    p.flush();
+    assert!(p.answered("413") && !p.answered("200"));
+    p.shut();
+    assert!(matches!(p.need().read, Read::Discard(_)));
+}
+
+#[test]
+fn body_by_length_beyond_the_limit_is_answered_at_once_and_its_rest_is_booked() {
+    let mut p = Peer::new();
+    let head = b"POST /in HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n";
+    p.recv(&[&head[..], &[b'x'; 1000]].concat());
+    p.serve();
+    assert_eq!(p.state(), State::Respond);
+    assert!(
+        !p.need().write.eq(&Write::Nothing),
+        "answered before it is read"
+    );
+    p.discard(99_000); // beside the answer: a client that sends all before it reads
+    p.flush();
+    assert!(p.answered("413"));
+    p.shut();
+    p.discard(899_999);
+    p.tick();
+    assert_eq!(p.state(), State::Linger);
+    p.discard(1);
+    p.queues.unread = 1;
+    p.tick();
+    assert_eq!(p.state(), State::Linger, "something else is queued");
+    p.queues.unread = 0;
+    p.queues.unacknowledged = 1;
+    p.tick();
+    assert_eq!(p.state(), State::Linger, "not delivered yet");
+    p.queues.unacknowledged = 0;
+    p.tick();
+    p.assert_over(CloseReason::Drained, How::Plain);
+}
+
+#[test]
+fn body_expect_100_is_sent_before_it_and_only_then() {
+    let mut p = Peer::new();
+    p.recv(EXPECT);
+    p.serve();
+    p.send(usize::MAX);
+    assert_eq!(p.out, CONTINUE);
+    assert_eq!(p.need().write, Write::Nothing);
+    p.discard(5);
+    p.flush();
+    assert!(p.answered("200"));
+    assert_eq!(p.state(), State::Idle);
+
+    let mut p = Peer::new();
+    p.recv(EXPECT);
+    p.serve();
+    p.discard(5); // it did not wait
+    p.flush();
+    assert!(!p.answered("100"));
+}
+
+#[test]
+fn body_half_an_interim_is_completed_whatever_follows() {
+    let mut p = Peer::new();
+    p.recv(&EXPECT.replace_length());
+    p.serve();
+    p.send(10);
+    p.recv(&[b"5\r\nhello\r\n0\r\n\r\n", GET].concat());
+    p.serve(); // the GET joins
+    assert_eq!(p.answers, 2);
+    p.flush();
+    assert!(p.out.starts_with(CONTINUE));
+    assert!(p.out[CONTINUE.len()..].starts_with(b"HTTP/1.1 200 OK\r\n"));
+
+    let mut p = Peer::new();
+    p.recv(EXPECT);
+    p.serve();
+    p.send(10);
+    p.pass(p.limits.body_window_ms);
+    p.serve();
+    p.flush();
+    assert!(p.out.starts_with(CONTINUE));
+    assert!(p.out[CONTINUE.len()..].starts_with(b"HTTP/1.1 408 "));
+}
+
+trait ReplaceLength {
+    fn replace_length(&self) -> Vec<u8>;
+}
+
+impl ReplaceLength for [u8] {
+    /// The same request with a chunked body.
+    fn replace_length(&self) -> Vec<u8> {
+        String::from_utf8_lossy(self)
+            .replace("Content-Length: 5", "Transfer-Encoding: chunked")
+            .into_bytes()
+    }
+}
+
+#[test]
+fn body_a_shrunken_file_ends_it_before_anything_was_sent() {
+    let mut p = Peer::new();
+    p.file = 1_000_000;
+    p.recv(b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n");
+    p.serve();
+    assert_eq!((p.state(), p.c.file_owed()), (State::Body, 1_000_000));
+    p.on(|c, _, turn| c.truncated(turn));
+    p.assert_over(CloseReason::FileShrank, How::Reset);
+}
+
+// ---- Respond ---------------------------------------------------------------------------------
+
+#[test]
+fn respond_a_pipeline_is_gathered_into_one_output() {
+    let mut p = Peer::new();
+    p.recv(&GET.repeat(20));
+    p.serve();
+    assert_eq!(p.answers, 20);
+    assert!(p.out.is_empty());
+    p.flush();
+    assert_eq!(p.state(), State::Idle);
+}
+
+#[test]
+fn respond_the_50th_of_100_is_bad() {
+    let mut p = Peer::new();
+    p.recv(&[&GET.repeat(49)[..], b"BAD\r\n\r\n", &GET.repeat(50)].concat());
+    while p.state() != State::Linger {
+        p.serve();
+        p.flush();
+    }
+    let text = String::from_utf8(p.out.clone()).unwrap();
+    assert_eq!(text.matches("HTTP/1.1 200").count(), 49);
+    assert_eq!(text.matches("HTTP/1.1 ").count(), 50);
+    assert!(text.rsplit("HTTP/1.1 ").next().unwrap().starts_with("400"));
+    assert_eq!(p.answers, 49);
+}
+
+#[test]
+fn respond_an_answer_that_does_not_fit_waits_and_leaves_no_trace() {
+    let mut p = Peer::new();
+    let long = b"GET /long HTTP/1.1\r\nHost: a\r\n\r\n";
+    p.recv(&[&long[..], long, GET].concat());
+    p.serve();
+    assert_eq!((p.answers, p.need().act), (1, Act::None));
+    let first = p.c.sendable(&p.output).len();
+    p.send(first - 1);
+    assert_eq!(p.need().act, Act::None, "not while a byte of it is left");
+    p.send(1);
+    assert_eq!((p.state(), p.need().act), (State::Head, Act::Answer));
+    p.serve();
+    p.flush();
+    assert_eq!((p.answers, p.state()), (3, State::Idle));
+    assert_eq!(p.out.windows(9).filter(|w| w == b"HTTP/1.1 ").count(), 3);
+}
+
+#[test]
+fn respond_a_refusal_that_does_not_fit_waits_too() {
+    let mut p = Peer::new();
+    p.output = vec![0; 5300];
+    p.recv(b"GET /long HTTP/1.1\r\nHost: a\r\n\r\nBAD\r\n\r\n");
+    p.serve();
+    assert_eq!((p.answers, p.need().act), (1, Act::None));
+    p.flush();
+    assert_eq!(p.need().act, Act::Refuse(Reject::BadRequestLine));
+    p.serve();
+    p.flush();
+    assert!(p.answered("400"));
+}
+
+#[test]
+fn respond_an_answer_that_never_fits_is_our_fault_and_is_said_so() {
+    let mut p = Peer::new();
+    p.output = vec![0; 1024];
+    p.recv(b"GET /long HTTP/1.1\r\nHost: a\r\n\r\n");
+    p.serve();
+    p.flush();
+    assert!(p.answered("500"));
+    assert_eq!(p.c.take_misuse(), Some(Misuse::ReplyOverflow));
+    assert_eq!(p.c.take_misuse(), None);
+}
+
+#[test]
+fn respond_a_body_waits_for_the_answers_before_it() {
+    let mut p = Peer::new();
+    p.recv(
+        &[
+            GET,
+            b"POST /in HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nok",
+            GET,
+        ]
+        .concat(),
+    );
+    p.serve();
+    assert_eq!(p.answers, 1);
+    p.flush();
+    p.serve();
+    p.flush();
+    assert_eq!((p.answers, p.state()), (3, State::Idle));
+}
+
+#[test]
+fn respond_a_file_is_owed_and_its_head_says_more() {
+    let mut p = Peer::new();
+    p.file = 100_000;
+    p.recv(&[GET, GET].concat());
+    p.serve();
+    assert_eq!(p.need().write, Write::Bytes { more: true });
+    p.send(usize::MAX);
+    assert_eq!(p.need().write, Write::File(100_000));
+    assert_eq!(p.answers, 1, "the second waits for the file");
+    p.send(60_000);
+    assert_eq!(p.c.file_owed(), 40_000);
+    p.on(|c, _, turn| c.truncated(turn));
+    p.assert_over(CloseReason::FileShrank, How::Reset);
+}
+
+#[test]
+fn respond_the_last_of_the_request_limit_says_close_and_waits_for_more() {
+    let mut p = Peer::new();
+    p.limits.keepalive_requests = 2;
+    p.recv(&GET.repeat(3));
+    p.serve();
+    p.flush();
+    assert_eq!(p.answers, 2);
+    let text = String::from_utf8(p.out.clone()).unwrap();
+    assert_eq!(text.matches("Connection: close").count(), 1);
+    p.shut();
+    assert_eq!(
+        p.state(),
+        State::Linger,
+        "a client that wanted to stay may send more"
+    );
+    p.fin();
+    p.assert_over(CloseReason::PeerFin, How::Plain);
+}
+
+#[test]
+fn respond_keepalive_off_sends_away_and_waits_for_more() {
+    let mut p = Peer::new();
+    p.limits.keepalive = false;
+    p.recv(GET);
+    p.serve();
+    p.flush();
+    p.shut();
+    assert_eq!(p.state(), State::Linger);
+}
+
+#[test]
+fn respond_stopping_announces_the_close_or_says_goodbye_behind() {
+    let mut p = Peer::new();
+    p.stopping = true;
+    p.recv(GET);
+    p.serve();
+    p.flush();
+    assert!(p.out.windows(17).any(|w| w == b"Connection: close"));
+
+    let mut p = Peer::new();
+    p.recv(GET);
+    p.serve();
+    p.stopping = true;
+    p.on(Connection::stop);
+    assert_eq!(p.state(), State::Respond);
+    p.flush();
+    p.shut();
+    p.assert_over(CloseReason::Acked, How::Plain);
+}
+
+#[test]
+fn respond_a_half_close_is_answered_and_ends_it() {
+    for teardown in Teardown::ALL {
+        let mut p = Peer::with(teardown, Limits::new());
+        p.recv(&[GET, GET, b"GET /"].concat());
+        p.serve();
+        p.fin();
+        assert_eq!(p.state(), State::Respond);
+        p.flush();
+        assert_eq!(p.answers, 2);
+        match teardown {
+            Teardown::Linger => {
+                p.shut();
+                p.assert_over(CloseReason::PeerFin, How::Plain);
+            }
+            Teardown::SoLinger => {
+                p.shut();
+                p.assert_over(CloseReason::Acked, How::KernelLinger(p.limits.so_linger_s));
+            }
+            Teardown::Plain => {
+                p.assert_over(CloseReason::Plain, How::Bounded(p.limits.orphan_ms));
+            }
+        }
+    }
+}
+
+#[test]
+fn respond_without_an_acknowledgement_is_stuck_and_with_one_is_not() {
+    let mut p = Peer::new();
+    p.file = 1_000_000;
+    p.recv(GET);
+    p.serve();
+    p.send(usize::MAX);
+    p.send(30_000);
+    let write_ms = p.limits.write_ms;
+    for _ in 0..5 {
+        p.queues.unacknowledged -= 1;
+        p.pass(write_ms);
+        assert_eq!(p.state(), State::Respond);
+        assert!(p.need().until > Ms(p.now));
+    }
+    p.pass(write_ms - 1);
+    assert_eq!(p.state(), State::Respond);
+    p.pass(1);
+    p.assert_over(CloseReason::TimeoutWrite, How::Reset);
+}
+
+#[test]
+fn respond_older_bytes_on_their_way_are_progress_too() {
+    let mut p = Peer::new();
+    p.file = 30_000;
+    p.recv(GET);
+    p.serve();
+    p.send(usize::MAX);
+    p.send(30_000);
+    assert_eq!(p.state(), State::Idle);
+    p.file = 1_000_000;
+    p.recv(GET);
+    p.serve();
+    // The kernel is still full of the first response, of which little is acknowledged.
+    p.queues.unacknowledged -= 1000;
+    p.pass(p.limits.write_ms);
+    assert_eq!(p.state(), State::Respond);
+    p.queues.unacknowledged -= 1000;
+    p.pass(p.limits.write_ms);
+    assert_eq!(p.state(), State::Respond);
+    p.pass(p.limits.write_ms);
+    p.assert_over(CloseReason::TimeoutWrite, How::Reset);
+}
+
+// ---- a FIN, and what closes from outside, in every state ----------------------------------------
+
+/// One peer in each live state.
+fn in_each_state() -> Vec<Peer> {
+    let mut head = Peer::new();
+    head.recv(b"GET /");
+    let mut body = Peer::new();
+    body.recv(POST);
+    body.serve();
+    let mut respond = Peer::new();
+    respond.recv(GET);
+    respond.serve();
+    let mut peers = vec![Peer::new(), head, body, respond, Peer::lingering(LAST)];
+    for (peer, state) in peers.iter_mut().zip(State::ALL) {
+        assert_eq!(peer.state(), state);
+        peer.queues = Queues::default();
+    }
+    peers
+}
+
+#[test]
+fn a_fin_ends_what_has_no_answer_owed() {
+    for unacknowledged in [0, 7] {
+        for mut p in in_each_state() {
+            let state = p.state();
+            p.queues.unacknowledged = unacknowledged;
+            p.fin();
+            match (state, unacknowledged) {
+                (State::Respond, _) => assert_eq!(p.state(), State::Respond),
+                (_, 0) => p.assert_over(CloseReason::PeerFin, How::Plain),
+                (State::Linger, _) => assert_eq!(p.state(), State::Linger),
+                (_, _) => {
+                    p.shut();
+                    assert_eq!(p.need().read, Read::Nothing);
+                    p.queues.unacknowledged = 0;
+                    p.tick();
+                    p.assert_over(CloseReason::PeerFin, How::Plain);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn broken_and_cut_end_every_state_with_their_reason_and_once() {
+    for (mut broken, mut cut) in in_each_state().into_iter().zip(in_each_state()) {
+        broken.on(|c, _, turn| c.broken(turn));
+        broken.assert_over(CloseReason::ResetByPeer, How::Plain);
+        cut.queues.unacknowledged = 1;
+        cut.on(Connection::cut);
+        cut.assert_over(CloseReason::Stopped, How::Reset);
+        // News of a connection that is over change nothing.
+        cut.on(|c, _, turn| c.broken(turn));
+        cut.fin();
+        cut.tick();
+        cut.on(Connection::stop);
+        cut.assert_over(CloseReason::Stopped, How::Reset);
+        assert_eq!(cut.c.take_misuse(), None);
+    }
+}
+
+#[test]
+fn stop_and_give_way_touch_only_who_may_be_touched() {
+    for mut p in in_each_state() {
+        let state = p.state();
+        p.on(Connection::stop);
+        let after = if state == State::Idle {
+            State::Linger
+        } else {
+            state
+        };
+        assert_eq!(p.state(), after);
+    }
+    for mut p in in_each_state() {
+        p.c.give_way();
+        let gives_way = matches!(p.state(), State::Head | State::Body);
+        assert_eq!(p.need().act == Act::Refuse(Reject::GaveWay), gives_way);
+    }
+}
+
+#[test]
+#[cfg_attr(not(debug_assertions), ignore = "a debug assertion")]
+#[should_panic(expected = "NoTransition in Head")]
+fn evicting_a_head_is_a_fault() {
+    let mut p = Peer::new();
+    p.recv(b"GET");
+    p.on(Connection::evict);
+}
+
+#[test]
+#[cfg_attr(not(debug_assertions), ignore = "a debug assertion")]
+#[should_panic(expected = "Overrun in Idle")]
+fn more_bytes_than_offered_are_a_fault() {
+    let mut p = Peer::new();
+    p.on(|c, _, turn| c.received(9000, &[0; 8192], turn));
+}
+
+// ---- Linger ----------------------------------------------------------------------------------
+
+#[test]
+fn linger_is_over_when_all_is_acknowledged_if_the_request_was_the_last() {
+    let mut p = Peer::lingering(LAST);
+    p.pass(40);
+    assert_eq!(p.state(), State::Linger);
+    p.queues.unacknowledged = 0;
+    p.tick();
+    p.assert_over(CloseReason::Acked, How::Plain);
+}
+
+#[test]
+fn linger_a_fin_alone_is_not_enough() {
+    let mut p = Peer::lingering(LAST);
+    p.fin();
+    assert_eq!((p.state(), p.need().read), (State::Linger, Read::Nothing));
+    p.pass(1000);
+    assert_eq!(p.state(), State::Linger);
+    p.queues.unacknowledged = 0;
+    p.tick();
+    p.assert_over(CloseReason::PeerFin, How::Plain);
+}
+
+#[test]
+fn linger_a_silent_peer_is_idle_and_what_it_did_not_acknowledge_is_given_up() {
+    for (unacknowledged, how) in [(0, How::Plain), (200, How::Reset)] {
+        let mut p = Peer::lingering(b"BAD\r\n\r\n");
+        p.queues.unacknowledged = unacknowledged;
+        assert_eq!(p.need().until, Ms(p.now).after(p.limits.linger_idle_ms));
+        p.pass(p.limits.linger_idle_ms - 1);
+        assert_eq!(p.state(), State::Linger);
+        p.pass(1);
+        p.assert_over(CloseReason::LingerIdle, how);
+    }
+}
+
+#[test]
+fn linger_a_trickle_is_idle_and_a_kibibyte_is_not() {
+    let mut p = Peer::lingering(b"BAD\r\n\r\n");
+    p.discard(1024);
+    p.pass(p.limits.linger_idle_ms);
+    assert_eq!(p.state(), State::Linger);
+    for _ in 0..4 {
+        p.discard(255);
+        p.pass(p.limits.linger_idle_ms / 4);
+    }
+    p.assert_over(CloseReason::LingerIdle, How::Reset);
+}
+
+#[test]
+fn linger_acknowledging_a_kibibyte_is_not_idle() {
+    let mut p = Peer::new();
+    p.file = 30_000;
+    p.recv(LAST);
+    p.serve();
+    p.send(usize::MAX);
+    p.send(30_000);
+    p.shut();
+    let idle = p.limits.linger_idle_ms;
+    p.queues.unacknowledged -= 1024;
+    p.pass(idle);
+    assert_eq!(p.state(), State::Linger);
+    p.queues.unacknowledged -= 1023;
+    p.pass(idle);
+    p.assert_over(CloseReason::LingerIdle, How::Reset);
+}
+
+#[test]
+fn linger_has_a_total_at_any_rate() {
+    let mut p = Peer::lingering(b"BAD\r\n\r\n");
+    let start = p.now;
+    while p.state() == State::Linger {
+        p.discard(100_000);
+        p.now = p.need().until.0;
+        p.tick();
+    }
+    assert_eq!(p.now - start, u64::from(p.limits.linger_total_ms));
+    p.assert_over(CloseReason::LingerTotal, How::Reset);
+}
+
+#[test]
+fn linger_a_flood_ends_at_the_byte_budget_at_once() {
+    let mut p = Peer::lingering(b"BAD\r\n\r\n");
+    assert_eq!(p.need().read, Read::Discard(p.limits.linger_bytes));
+    p.discard(p.limits.linger_bytes);
+    assert_eq!(p.need().read, Read::Nothing);
+    assert!(p.need().until <= Ms(p.now), "a look is due now");
+    p.queues = Queues {
+        unacknowledged: 0,
+        unread: 99,
+        rto_ms: 0,
+    };
+    p.tick();
+    p.assert_over(CloseReason::LingerBytes, How::Plain);
+}
+
+#[test]
+fn linger_reads_a_declared_rest_and_a_slack_no_further() {
+    let head = b"POST /no HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n";
+    let mut p = Peer::lingering(head);
+    assert_eq!(p.need().read, Read::Discard(100_000 + 65_536));
+    p.discard(100_001);
+    p.queues.unacknowledged = 0;
+    p.tick();
+    assert_eq!(p.state(), State::Linger, "it sends more than it declared");
+    p.discard(65_535);
+    p.tick();
+    p.assert_over(CloseReason::LingerBytes, How::Plain);
+}
+
+#[test]
+fn linger_a_rest_that_just_fits_the_budget_still_waits_for_its_acknowledgement() {
+    let head = b"POST /no HTTP/1.1\r\nHost: a\r\nContent-Length: 67108864\r\n\r\n";
+    let mut p = Peer::lingering(head);
+    p.discard(p.limits.linger_bytes);
+    p.tick();
+    assert_eq!(p.state(), State::Linger);
+    assert!(p.need().until > Ms(p.now));
+    p.queues.unacknowledged = 0;
+    p.tick();
+    p.assert_over(CloseReason::Drained, How::Plain);
+}
+
+#[test]
+fn linger_a_slow_path_is_given_four_timeouts_once_and_never_beyond_the_total() {
+    let mut p = Peer::new();
+    p.recv(b"BAD\r\n\r\n");
+    p.serve();
+    p.flush();
+    p.queues = Queues {
+        unacknowledged: 9,
+        unread: 0,
+        rto_ms: 1000,
+    };
+    p.shut();
+    assert_eq!(p.need().until, Ms(p.now).after(4000));
+    p.queues.rto_ms = 4000; // it backs off, for the peer is gone
+    p.pass(4000);
+    p.assert_over(CloseReason::LingerIdle, How::Reset);
+
+    let mut p = Peer::lingering(b"BAD\r\n\r\n");
+    p.queues.rto_ms = 1500; // known only later
+    p.pass(2000);
+    assert_eq!(p.need().until, Ms(p.now).after(4000));
+    p.queues.rto_ms = 60_000;
+    p.pass(4000);
+    p.assert_over(CloseReason::LingerIdle, How::Reset);
+
+    let mut p = Peer::lingering(b"BAD\r\n\r\n");
+    p.queues.rto_ms = u32::MAX;
+    p.pass(2000);
+    p.pass(p.limits.linger_total_ms - 2001);
+    assert_eq!(p.state(), State::Linger);
+    p.pass(1);
+    p.assert_over(CloseReason::LingerTotal, How::Reset);
+}
+
+#[test]
+fn linger_evicted_unacknowledged_is_reset() {
+    for (unacknowledged, how) in [(0, How::Plain), (1, How::Reset)] {
+        let mut p = Peer::lingering(b"BAD\r\n\r\n");
+        p.queues.unacknowledged = unacknowledged;
+        p.on(Connection::evict);
+        p.assert_over(CloseReason::Evicted, how);
+    }
+}
+
+#[test]
+fn linger_whose_write_side_is_never_shut_ends_too() {
+    let mut p = Peer::new();
+    p.pass(p.limits.head_ms);
+    assert_eq!(p.need().act, Act::ShutdownWrite);
+    p.fin(); // before the shutdown: nothing to judge yet
+    assert_eq!(p.state(), State::Linger);
+    p.pass(p.limits.linger_total_ms);
+    p.assert_over(CloseReason::LingerTotal, How::Plain);
+}
+
+// ---- the other flavours
+// --------------------------------------------------------------------------
+
+#[test]
+fn so_linger_waits_for_the_acknowledgement_without_reading() {
+    let mut p = Peer::with(Teardown::SoLinger, Limits::new());
+    p.recv(b"BAD\r\n\r\n");
+    p.serve();
+    assert_eq!(p.need().read, Read::Nothing);
+    p.send(usize::MAX);
+    p.shut();
+    assert_eq!(p.need().read, Read::Nothing);
+    assert_eq!(p.need().until, Ms(p.now).after(2000));
+    p.pass(1999);
+    let mut late = Peer {
+        c: p.c.clone(),
+        limits: p.limits.clone(),
+        ..Peer::new()
+    };
+    p.queues.unacknowledged = 0;
+    p.tick();
+    p.assert_over(CloseReason::Acked, How::KernelLinger(2));
+    late.now = p.now;
+    late.queues.unacknowledged = 1;
+    late.pass(1);
+    late.assert_over(CloseReason::LingerTotal, How::Reset);
+}
+
+#[test]
+fn plain_closes_behind_the_last_byte_and_bounds_the_orphan() {
+    let mut p = Peer::with(Teardown::Plain, Limits::new());
+    p.recv(LAST);
+    p.serve();
+    assert_eq!(p.need().read, Read::Nothing);
+    p.send(usize::MAX);
+    p.assert_over(CloseReason::Plain, How::Bounded(p.limits.orphan_ms));
+
+    let mut p = Peer::with(Teardown::Plain, Limits::new());
+    p.pass(p.limits.head_ms);
+    p.assert_over(CloseReason::Plain, How::Plain);
+}
+
+// ---- any order
+// -----------------------------------------------------------------------------------
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % n
+    }
+}
+
+/// Something that a client, the kernel or the shell may do now.
+fn anything(p: &mut Peer, random: &mut Random) {
+    const PIECES: [&[u8]; 9] = [
+        GET,
+        LAST,
+        POST,
+        CHUNKED,
+        EXPECT,
+        b"5\r\nhello\r\n0\r\n\r\n",
+        b"G",
+        b"\r\n",
+        b"GET /",
+    ];
+    let need = p.need();
+    match (random.below(16), need.act) {
+        (0..=8, Act::Answer | Act::Refuse(_)) => return p.serve(),
+        (0..=8, Act::ShutdownWrite) => return p.shut(),
+        (_, Act::Close(..)) => return,
+        (9, _) => return p.pass(u32::try_from(random.below(20_000)).unwrap()),
+        (10, _) if need.read != Read::Nothing => return p.fin(),
+        (11, _) => return p.c.give_way(),
+        (12, _) if random.below(8) == 0 => {
+            p.stopping = true;
+            return p.on(Connection::stop);
+        }
+        (13, _) if random.below(16) == 0 => return p.on(|c, _, turn| c.broken(turn)),
+        (14, _) if matches!(p.state(), State::Idle | State::Linger) && random.below(8) == 0 => {
+            return p.on(Connection::evict);
+        }
+        (_, _) => {}
+    }
+    if need.write != Write::Nothing && random.below(2) == 0 {
+        return p.send(1 + usize::try_from(random.below(3000)).unwrap());
+    }
+    let queued = p.queues.unacknowledged;
+    p.queues.unacknowledged -= u32::try_from(random.below(u64::from(queued) + 1)).unwrap();
+    match need.read {
+        Read::Nothing => {}
+        Read::Into => {
+            let piece = PIECES[usize::try_from(random.below(9)).unwrap()];
+            let n = piece.len().min(p.c.space(&mut p.input).len());
+            assert!(n > 0, "no room to receive into in {:?}", p.c);
+            p.recv(&piece[..n]);
+        }
+        Read::Discard(max) => {
+            p.discard(1 + random.below(max.min(70_000)));
+            p.tick();
+        }
+    }
+}
+
+/// What holds at every moment.
+fn hold(p: &Peer, said: &mut Option<Act>) {
+    let need = p.need();
+    let state = p.state();
+    if matches!(state, State::Idle | State::Linger | State::Closed) {
+        assert!(!p.c.holds_bytes(), "{:?}", p.c);
+        assert_eq!(p.c.file_owed(), 0);
+        assert_eq!(need.write, Write::Nothing);
+    }
+    assert_eq!(state == State::Closed, matches!(need.act, Act::Close(..)));
+    assert!(
+        need.until < Ms(u64::MAX) || state == State::Closed,
+        "no deadline"
+    );
+    if let Some(first) = said {
+        assert_eq!(*first, need.act, "a second reason");
+    } else if state == State::Closed {
+        *said = Some(need.act);
+    }
+}
+
+#[test]
+fn in_any_order_the_invariants_hold_and_deadlines_alone_end_it() {
+    let mut random = Random(0x2545_f491_4f6c_dd1d);
+    let mut seen = Vec::new();
+    for round in 0..6000_usize {
+        let mut p = Peer::with(Teardown::ALL[round % 3], Limits::new());
+        p.file = [0, 5, 100_000][round % 5 % 3];
+        let mut said = None;
+        for _ in 0..60 {
+            anything(&mut p, &mut random);
+            hold(&p, &mut said);
+            assert_eq!(p.c.take_misuse(), None);
+        }
+        // Now the peer is gone: nothing but time passes. Nobody shuts, reads or is answered unless
+        // the connection asks for it.
+        let mut deadlines = 0;
+        while p.state() != State::Closed {
+            match p.need().act {
+                Act::Answer | Act::Refuse(_) => p.serve(),
+                Act::ShutdownWrite => p.shut(),
+                Act::None | Act::Close(..) if p.need().write != Write::Nothing => {
+                    p.send(usize::MAX);
+                }
+                Act::None | Act::Close(..) => {
+                    deadlines += 1;
+                    p.now = p.now.max(p.need().until.0);
+                    p.tick();
+                    let need = p.need();
+                    assert!(need.until > Ms(p.now) || need.act != Act::None, "{:?}", p.c);
+                }
+            }
+            hold(&p, &mut said);
+            assert!(deadlines < 20, "it does not end: {:?}", p.c);
+        }
+        if let Act::Close(reason, _) = p.need().act {
+            if !seen.contains(&reason) {
+                seen.push(reason);
+            }
+        }
+    }
+    for reason in CloseReason::ALL {
+        let never = [
+            CloseReason::FileShrank,
+            CloseReason::Fault,
+            CloseReason::Stopped,
+        ];
+        let hard = [
+            CloseReason::LingerTotal,
+            CloseReason::LingerBytes,
+            CloseReason::Drained,
+        ];
+        if !never.contains(reason) && !hard.contains(reason) {
+            assert!(seen.contains(reason), "{reason:?} never came up: {seen:?}");
+        }
+    }
+}

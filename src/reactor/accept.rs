@@ -1,0 +1,262 @@
+//! Who comes in, and who has to go for it.
+//!
+//! Owns [`Door`] (the listeners' readiness and the pause after EMFILE), admission and eviction. It
+//! must not accept a connection that has no slot: what does not fit waits in the kernel's queue,
+//! which is bounded. Invariant: Respond is never evicted; nobody younger than a grace is, but a
+//! goodbye whose FIN is acknowledged and an idle connection that has had its answers.
+
+use super::addresses::same_client;
+use super::net::{Net, Token};
+use super::slots::{Ready, Slot};
+use super::{GRACE_MS, Reactor};
+use crate::connection::Connection;
+use crate::connection::How;
+use crate::connection::state::State;
+use crate::connection::time::{Ms, Turn};
+use crate::report::counters::{EVICTIONS, Eviction};
+use crate::sys::socket::Peer;
+use std::io::ErrorKind;
+
+/// Connections accepted from one listener in one turn.
+pub(super) const BATCH: usize = 16;
+/// How long accepting rests when the system has no descriptor or memory left.
+const PAUSE_MS: u32 = 250;
+
+/// The listeners as the loop sees them.
+#[derive(Debug)]
+pub(super) struct Door {
+    ready: Vec<bool>,
+    open: bool,
+    paused_until: Option<Ms>,
+}
+
+impl Door {
+    pub(super) fn new(listeners: u8) -> Self {
+        Self {
+            ready: vec![true; usize::from(listeners)],
+            open: true,
+            paused_until: None,
+        }
+    }
+
+    pub(super) fn knock(&mut self, listener: u8) {
+        self.set(listener, true);
+    }
+
+    fn set(&mut self, listener: u8, knocked: bool) {
+        if let Some(ready) = self.ready.get_mut(usize::from(listener)) {
+            *ready = knocked;
+        }
+    }
+
+    pub(super) fn knock_all(&mut self) {
+        self.ready.fill(true);
+    }
+
+    pub(super) fn close(&mut self) {
+        self.open = false;
+        self.paused_until = None;
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// Somebody may be waiting, and accepting does not rest.
+    pub(super) fn is_ready(&self, now: Ms) -> bool {
+        self.open && self.paused_until.is_none_or(|at| now >= at) && self.ready.contains(&true)
+    }
+
+    /// The same of one listener.
+    fn is_ready_at(&self, listener: u8, now: Ms) -> bool {
+        let knocked = self
+            .ready
+            .get(usize::from(listener))
+            .copied()
+            .unwrap_or(false);
+        knocked && self.is_ready(now)
+    }
+
+    pub(super) fn paused_until(&self) -> Option<Ms> {
+        self.paused_until
+    }
+}
+
+impl<N: Net> Reactor<N> {
+    /// Takes new connections in, a bounded batch from each listener.
+    pub(super) fn accept(&mut self, turn: &Turn<'_>) {
+        if self.door.paused_until.is_some_and(|at| turn.now >= at) {
+            self.door.paused_until = None;
+        }
+        for listener in 0..self.net.listeners() {
+            for _ in 0..BATCH {
+                if !self.door.is_ready_at(listener, turn.now) {
+                    break;
+                }
+                // Nobody goes for a knock that is used up: who comes next knocks again.
+                if self.slots.is_full() && !self.net.waits(listener) {
+                    self.door.set(listener, false);
+                    break;
+                }
+                if !self.has_room(turn) {
+                    break;
+                }
+                self.accept_one(listener, turn);
+            }
+        }
+    }
+
+    fn accept_one(&mut self, listener: u8, turn: &Turn<'_>) {
+        match self.net.accept(listener) {
+            Ok((socket, peer)) => self.admit(socket, peer, turn),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.door.set(listener, false);
+            }
+            Err(error) if N::pauses(&error) => {
+                self.counters.pause_accept();
+                log::warn!("accepting rests for {PAUSE_MS} ms: {error}");
+                self.door.paused_until = Some(turn.now.after(PAUSE_MS));
+            }
+            // It concerns that one connection: the client is gone already. The next, please.
+            Err(_) => {}
+        }
+    }
+
+    fn admit(&mut self, socket: N::Socket, peer: Peer, turn: &Turn<'_>) {
+        if self.addresses.count(peer) >= self.per_address && !self.evict_own(peer, turn) {
+            self.counters.refuse_address();
+            self.net.close(socket, How::Plain);
+            return;
+        }
+        let slot = Slot {
+            connection: Connection::new(self.teardown, turn),
+            socket,
+            peer,
+            file: None,
+            offset: 0,
+            buffer: None,
+            // Most clients have sent their request by now: reading at once saves a wake-up.
+            ready: Ready {
+                read: true,
+                write: true,
+                closed: false,
+            },
+            state: State::Idle,
+            since: turn.now,
+        };
+        let Some((index, generation)) = self.slots.insert(slot) else {
+            return;
+        };
+        self.counters.accept();
+        self.addresses.add(peer);
+        let token = Token::Slot { index, generation };
+        let Some(slot) = self.slots.get_mut(index) else {
+            return;
+        };
+        if let Err(error) = self.net.register(&slot.socket, token) {
+            log::warn!("a connection could not be watched: {error}");
+            slot.connection.broken(turn);
+        }
+        self.drive(index, turn);
+    }
+
+    /// A slot is free, or somebody goes for it.
+    fn has_room(&mut self, turn: &Turn<'_>) -> bool {
+        if !self.slots.is_full() {
+            return true;
+        }
+        if let Some((class, index)) = self.victim(turn, |_| true) {
+            self.evict(index, class, turn);
+            return !self.slots.is_full();
+        }
+        self.make_one_leave(turn);
+        !self.slots.is_full()
+    }
+
+    /// Nobody can go at once: the Head or Body that has come the least far is told goodbye, and its
+    /// slot is free when that is acknowledged, or after a grace.
+    fn make_one_leave(&mut self, turn: &Turn<'_>) {
+        let leaving = self
+            .slots
+            .iter()
+            .filter(|(_, slot)| slot.state == State::Linger)
+            .count();
+        let victim = self
+            .least_progress(turn.now, false)
+            .filter(|_| leaving < BATCH);
+        let Some(index) = victim else { return };
+        if let Some(slot) = self.slots.get_mut(index) {
+            slot.connection.give_way();
+            self.counters.evict(Eviction::Stalled);
+        }
+        self.drive(index, turn);
+    }
+
+    /// One address has its share: its own oldest idle or lingering connection goes, nobody else's.
+    fn evict_own(&mut self, peer: Peer, turn: &Turn<'_>) -> bool {
+        let own = |other| same_client(other, peer);
+        let Some((class, index)) = self.victim(turn, own) else {
+            return false;
+        };
+        self.evict(index, class, turn);
+        true
+    }
+
+    /// Who goes first, of those whom `may` names: by class, then by age.
+    fn victim(&self, turn: &Turn<'_>, may: impl Fn(Peer) -> bool) -> Option<(Eviction, u16)> {
+        self.slots
+            .iter()
+            .filter(|(_, slot)| may(slot.peer))
+            .filter_map(|(index, slot)| Some((rank(slot, turn)?, slot.since, index)))
+            .min_by_key(|(class, since, _)| (place(*class), *since))
+            .map(|(class, _, index)| (class, index))
+    }
+
+    fn evict(&mut self, index: u16, class: Eviction, turn: &Turn<'_>) {
+        let Some(slot) = self.slots.get_mut(index) else {
+            return;
+        };
+        let queues = self.net.queues(&slot.socket);
+        let moves = queues.unacknowledged < slot.connection.linger().unacknowledged();
+        if class == Eviction::LingerUnacked && moves {
+            slot.connection.tick(queues, turn); // its answer is arriving: another grace
+        } else {
+            slot.connection.evict(queues, turn);
+            self.counters.evict(class);
+        }
+        self.drive(index, turn);
+    }
+}
+
+/// Where a class stands in the order of going.
+fn place(class: Eviction) -> Option<usize> {
+    EVICTIONS.iter().position(|other| *other == class)
+}
+
+/// In which class a connection may be evicted; `None`: not at all. The order of [`Eviction`] is the
+/// order of going; within a class the oldest goes first.
+fn rank<S>(slot: &Slot<S>, turn: &Turn<'_>) -> Option<Eviction> {
+    let age_ms = turn.now.since(slot.since);
+    match slot.state {
+        State::Linger => {
+            let linger = slot.connection.linger();
+            let old = age_ms >= u64::from(turn.limits.linger_idle_ms);
+            match (linger.acknowledged(), linger.awaits_nothing(), old) {
+                (true, true, _) => Some(Eviction::LingerAcked),
+                (true, false, true) => Some(Eviction::LingerOld),
+                (true, false, false) => Some(Eviction::LingerYoung),
+                // It is cut with RST, so only if its answer has not moved for a grace. Not every
+                // acknowledgement makes an edge: `evict` asks once more.
+                (false, _, _) => {
+                    (turn.now.since(linger.moved()) >= GRACE_MS).then_some(Eviction::LingerUnacked)
+                }
+            }
+        }
+        // One that was never answered may have its first request on the way.
+        State::Idle => {
+            let unheard = slot.ready.read || !slot.connection.was_answered() && age_ms < GRACE_MS;
+            (!unheard).then_some(Eviction::Idle)
+        }
+        State::Head | State::Body | State::Respond | State::Closed => None,
+    }
+}

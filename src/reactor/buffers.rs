@@ -1,0 +1,121 @@
+//! The buffer pool: every byte that is received has a home before it is read.
+//!
+//! Owns all buffers, allocated once. Each has an input and an output half, taken and given back
+//! together, so that nobody who holds one waits for the other. It must not know connections.
+//! Invariants: a buffer is either free or held by one slot; the last [`RESERVE`] are only for
+//! requests that are known to be whole.
+
+/// Buffers that half-sent heads cannot take: a client whose request has arrived whole is served
+/// although all others are held by clients that do not finish theirs.
+pub(super) const RESERVE: usize = 2;
+
+/// The pool. Last in, first out, so that the buffer in use is the one in the cache.
+#[derive(Debug)]
+pub(super) struct Buffers {
+    bytes: Vec<u8>,
+    half: usize,
+    /// How many are kept for whole requests.
+    reserve: usize,
+    free: Vec<u16>,
+    count: usize,
+}
+
+impl Buffers {
+    /// `count` buffers of two halves of `half` bytes, for `slots` connections. Nobody waits where
+    /// each has one of its own, so nothing is reserved there.
+    #[must_use]
+    pub(super) fn new(count: u16, half: u16, slots: u16) -> Self {
+        let half = usize::from(half);
+        let last = usize::from(count).saturating_sub(1);
+        let reserve = if count < slots { RESERVE.min(last) } else { 0 };
+        let free: Vec<u16> = (0..count).rev().collect();
+        Self {
+            bytes: vec![0; usize::from(count) * 2 * half],
+            half,
+            reserve,
+            free,
+            count: usize::from(count),
+        }
+    }
+
+    /// Takes a buffer; `whole`: the request is known to be whole, so the reserve is open.
+    pub(super) fn take(&mut self, whole: bool) -> Option<u16> {
+        let kept = if whole { 0 } else { self.reserve };
+        if self.free.len() <= kept {
+            None
+        } else {
+            self.free.pop()
+        }
+    }
+
+    /// Gives one back.
+    pub(super) fn give(&mut self, buffer: u16) {
+        debug_assert!(!self.free.contains(&buffer), "a buffer given back twice");
+        if self.free.len() < self.count {
+            self.free.push(buffer);
+        }
+    }
+
+    /// The input and the output half.
+    pub(super) fn halves(&mut self, buffer: u16) -> (&mut [u8], &mut [u8]) {
+        let start = usize::from(buffer) * 2 * self.half;
+        let both = self
+            .bytes
+            .get_mut(start..start + 2 * self.half)
+            .unwrap_or_default();
+        both.split_at_mut_checked(self.half).unwrap_or_default()
+    }
+
+    /// How many are free.
+    #[must_use]
+    pub(super) fn free(&self) -> usize {
+        self.free.len()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reserve_is_for_whole_requests() {
+        let mut pool = Buffers::new(4, 16, 5);
+        assert!(pool.take(false).is_some());
+        let second = pool.take(false).expect("two are not reserved");
+        assert_eq!(pool.take(false), None);
+        assert!(pool.take(true).is_some());
+        assert!(pool.take(true).is_some());
+        assert_eq!(pool.take(true), None);
+        pool.give(second);
+        assert_eq!(pool.take(false), None);
+        assert_eq!(pool.take(true), Some(second));
+    }
+
+    #[test]
+    fn where_each_slot_has_a_buffer_none_is_reserved() {
+        let mut pool = Buffers::new(4, 16, 4);
+        assert!((0..4).all(|_| pool.take(false).is_some()));
+    }
+
+    #[test]
+    fn halves_do_not_overlap() {
+        let mut pool = Buffers::new(3, 8, 3);
+        for buffer in 0..3_u16 {
+            let (input, output) = pool.halves(buffer);
+            input.fill(u8::try_from(buffer).unwrap() * 2);
+            output.fill(u8::try_from(buffer).unwrap() * 2 + 1);
+        }
+        for buffer in 0..3_u16 {
+            let (input, output) = pool.halves(buffer);
+            assert_eq!((input.len(), output.len()), (8, 8));
+            assert!(input.iter().all(|b| u16::from(*b) == buffer * 2));
+            assert!(output.iter().all(|b| u16::from(*b) == buffer * 2 + 1));
+        }
+    }
+}

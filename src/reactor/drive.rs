@@ -1,0 +1,398 @@
+//! One connection, as far as its readiness and its budget carry it.
+//!
+//! Owns the reading, answering and writing of a slot. It must not decide anything the heart
+//! decides. Invariants: it stops when nothing more can be done without a new edge, a buffer or
+//! time; when it stops on a budget instead, the slot goes to the run queue.
+
+use super::Reactor;
+use super::net::Net;
+use crate::connection::head::{Found, NO_FIELD, Scan};
+use crate::connection::limits::FIELDS_MAX;
+use crate::connection::state::State;
+use crate::connection::time::Turn;
+use crate::connection::{Act, Content, Need, Read, Taken, Write};
+use crate::site;
+use std::io::{self, ErrorKind};
+use std::os::fd::AsFd;
+
+/// Bytes that one slot may move in one turn, both directions together.
+const BYTES_PER_TURN: usize = 256 * 1024;
+/// Bytes thrown away by one call.
+const DISCARD_BYTES: usize = 64 * 1024;
+/// Requests that one slot may have answered in one turn.
+const REQUESTS_PER_TURN: usize = 64;
+
+/// What is left of a slot's share of this turn.
+#[derive(Debug)]
+struct Budget {
+    bytes: usize,
+    requests: usize,
+}
+
+impl Budget {
+    fn spend(&mut self, bytes: usize) {
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+}
+
+/// What a step came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// Something happened: look again.
+    Moved,
+    /// Nothing more without a new edge, a buffer or time.
+    Blocked,
+}
+
+impl<N: Net> Reactor<N> {
+    /// Carries a slot as far as it goes.
+    pub(super) fn drive(&mut self, index: u16, turn: &Turn<'_>) {
+        let mut budget = Budget {
+            bytes: BYTES_PER_TURN,
+            requests: REQUESTS_PER_TURN,
+        };
+        let mut looked = false;
+        loop {
+            let Some(slot) = self.slots.get(index) else {
+                return;
+            };
+            let need = slot.connection.need(turn.limits);
+            let step = match need.act {
+                Act::Close(reason, how) => {
+                    self.note_misuse(index);
+                    self.close(index, reason, how);
+                    return;
+                }
+                Act::ShutdownWrite => {
+                    looked = true; // it looks itself
+                    self.shutdown_write(index, turn)
+                }
+                Act::Refuse(_) | Act::Answer if !self.secure_buffer(index, true, turn) => {
+                    Step::Blocked
+                }
+                Act::Refuse(reject) => {
+                    self.refuse(index, reject, turn);
+                    Step::Moved
+                }
+                Act::Answer if budget.requests > 0 => {
+                    budget.requests -= 1;
+                    self.answer(index, turn);
+                    Step::Moved
+                }
+                Act::Answer | Act::None => {
+                    let step = self.transfer(index, need, &mut budget, turn);
+                    looked &= step == Step::Blocked;
+                    step
+                }
+            };
+            if step == Step::Moved {
+                continue;
+            }
+            if need.act == Act::Answer || budget.bytes == 0 {
+                self.runnable.push(index);
+            }
+            // Acknowledgements move without a byte to read: a goodbye is looked at once a visit.
+            let lingers = self
+                .slots
+                .get(index)
+                .is_some_and(|s| s.connection.state() == State::Linger);
+            if looked || !lingers {
+                break;
+            }
+            looked = true;
+            if let Some(slot) = self.slots.get_mut(index) {
+                let queues = self.net.queues(&slot.socket);
+                slot.connection.tick(queues, turn);
+            }
+        }
+        self.settle(index, turn);
+    }
+
+    /// After a visit: what is not needed goes home, and the deadline is set.
+    fn settle(&mut self, index: u16, turn: &Turn<'_>) {
+        self.note_misuse(index);
+        let Some(slot) = self.slots.get_mut(index) else {
+            return;
+        };
+        let state = slot.connection.state();
+        if state != slot.state {
+            slot.state = state;
+            slot.since = turn.now;
+        }
+        if slot.connection.file_owed() == 0 {
+            slot.file = None;
+        }
+        let need = slot.connection.need(turn.limits);
+        let wants_buffer =
+            need.read == Read::Into || matches!(need.act, Act::Answer | Act::Refuse(_));
+        let returned = if slot.connection.holds_bytes() {
+            None
+        } else {
+            slot.buffer.take()
+        };
+        self.timers.arm(index, need.until);
+        if !wants_buffer {
+            self.waiting.remove(index); // a buffer would only pass through it
+        }
+        if let Some(buffer) = returned {
+            self.give_buffer(buffer);
+        }
+    }
+
+    fn note_misuse(&mut self, index: u16) {
+        if let Some(misuse) = self
+            .slots
+            .get_mut(index)
+            .and_then(|s| s.connection.take_misuse())
+        {
+            self.counters.misuse(misuse);
+            log::error!("a fault of adieu itself: {misuse:?}; please report it");
+        }
+    }
+
+    fn shutdown_write(&mut self, index: u16, turn: &Turn<'_>) -> Step {
+        if let Some(slot) = self.slots.get_mut(index) {
+            match self.net.shutdown_write(&slot.socket) {
+                Ok(()) => {
+                    let queues = self.net.queues(&slot.socket);
+                    slot.connection.write_shut(queues, turn);
+                }
+                Err(_) => slot.connection.broken(turn),
+            }
+        }
+        Step::Moved
+    }
+
+    // ---- buffers -------------------------------------------------------------------------------
+
+    /// A buffer is at hand; if none can be had, the slot waits for one.
+    fn secure_buffer(&mut self, index: u16, whole: bool, turn: &Turn<'_>) -> bool {
+        let Some(slot) = self.slots.get_mut(index) else {
+            return false;
+        };
+        if slot.buffer.is_some() {
+            return true;
+        }
+        let first_in_line = self.waiting.is_empty();
+        slot.buffer = if whole || first_in_line {
+            self.buffers.take(whole)
+        } else {
+            None
+        };
+        let secured = slot.buffer.is_some();
+        if secured {
+            self.waiting.remove(index);
+        } else if self.waiting.push(index) {
+            slot.since = turn.now; // its grace begins
+        }
+        secured
+    }
+
+    /// No buffer is free, but if the request lies whole in the kernel's queue it will not keep one.
+    fn request_is_whole(&mut self, index: u16, turn: &Turn<'_>) -> bool {
+        let Some(slot) = self.slots.get(index) else {
+            return false;
+        };
+        match self.net.peek(&slot.socket, &mut self.peeked) {
+            // A FIN or an error needs no home, only a read that finds it.
+            Ok(0) => true,
+            Ok(n) => {
+                let bytes = self.peeked.get(..n).unwrap_or_default();
+                Scan::default().look(bytes, turn.limits) != Found::More
+            }
+            Err(error) => error.kind() != ErrorKind::WouldBlock,
+        }
+    }
+
+    // ---- answering -----------------------------------------------------------------------------
+
+    fn refuse(&mut self, index: u16, reject: crate::connection::reason::Reject, turn: &Turn<'_>) {
+        let Some(slot) = self.slots.get_mut(index) else {
+            return;
+        };
+        let Some(buffer) = slot.buffer else { return };
+        let (_, output) = self.buffers.halves(buffer);
+        slot.connection.refuse(reject, output, turn);
+        self.counters.reject(reject);
+        self.counters.response(reject.status());
+    }
+
+    fn answer(&mut self, index: u16, turn: &Turn<'_>) {
+        let Some(slot) = self.slots.get_mut(index) else {
+            return;
+        };
+        let Some(buffer) = slot.buffer else { return };
+        let (input, output) = self.buffers.halves(buffer);
+        let mut fields = [NO_FIELD; FIELDS_MAX];
+        let request = match slot.connection.request(input, &mut fields, turn.limits) {
+            Ok(request) => request,
+            Err(reject) => {
+                self.refuse(index, reject, turn);
+                return;
+            }
+        };
+        if !slot.connection.may_join(&request.verdict) {
+            return;
+        }
+        let verdict = request.verdict;
+        let mut reply = slot.connection.reply(output);
+        let (content, part) = match self.site.answer(&request, turn, &mut reply) {
+            site::Content::Nothing => (Content::Nothing, None),
+            site::Content::Empty => (Content::Empty, None),
+            site::Content::Page => (Content::Page, None),
+            site::Content::File(part) => (Content::File(part.length), Some(part)),
+        };
+        let taken = slot
+            .connection
+            .answered(&verdict, reply, content, input, turn);
+        let Taken::Yes { file, status } = taken else {
+            return;
+        };
+        self.counters.request();
+        self.counters.response(status);
+        let Some(part) = part.filter(|_| file > 0) else {
+            return;
+        };
+        let room = slot.connection.room(output);
+        match usize::try_from(file).ok().and_then(|n| room.get_mut(..n)) {
+            // It fits behind its head and leaves with it.
+            Some(room) => {
+                match crate::sys::file::read_whole(part.file.as_fd(), room, part.offset) {
+                    Ok(()) => slot.connection.inlined(room.len()),
+                    Err(_) => slot.connection.truncated(turn),
+                }
+            }
+            None => {
+                slot.offset = part.offset;
+                slot.file = Some(part.file);
+            }
+        }
+    }
+
+    // ---- moving bytes --------------------------------------------------------------------------
+
+    fn transfer(&mut self, index: u16, need: Need, budget: &mut Budget, turn: &Turn<'_>) -> Step {
+        let Some(ready) = self.slots.get(index).map(|slot| slot.ready) else {
+            return Step::Blocked;
+        };
+        if need.write != Write::Nothing && ready.write && budget.bytes > 0 {
+            return self.write(index, need.write, budget, turn);
+        }
+        if need.read == Read::Nothing || !ready.read || budget.bytes == 0 {
+            return Step::Blocked;
+        }
+        match need.read {
+            Read::Into => self.receive(index, budget, turn),
+            Read::Discard(max) => self.discard(index, max, budget, turn),
+            Read::Nothing => Step::Blocked,
+        }
+    }
+
+    fn write(&mut self, index: u16, write: Write, budget: &mut Budget, turn: &Turn<'_>) -> Step {
+        let Some(slot) = self.slots.get_mut(index) else {
+            return Step::Blocked;
+        };
+        let outcome = match (write, slot.buffer, &slot.file) {
+            (Write::Bytes { more }, Some(buffer), _) => {
+                let (_, output) = self.buffers.halves(buffer);
+                self.net
+                    .send(&slot.socket, slot.connection.sendable(output), more)
+            }
+            (Write::File(left), _, Some(file)) => {
+                let max = usize::try_from(left)
+                    .unwrap_or(usize::MAX)
+                    .min(budget.bytes);
+                self.net.send_file(&slot.socket, file, slot.offset, max)
+            }
+            (_, _, _) => Err(io::Error::from(ErrorKind::InvalidInput)),
+        };
+        match outcome {
+            Ok(0) => slot.connection.truncated(turn),
+            Ok(n) => {
+                budget.spend(n);
+                self.counters.sent(u64::try_from(n).unwrap_or(u64::MAX));
+                if matches!(write, Write::File(_)) {
+                    slot.offset = slot.offset.saturating_add(u64::try_from(n).unwrap_or(0));
+                }
+                slot.connection.sent(n, turn);
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                slot.ready.write = false;
+            }
+            Err(_) => slot.connection.broken(turn),
+        }
+        Step::Moved
+    }
+
+    fn receive(&mut self, index: u16, budget: &mut Budget, turn: &Turn<'_>) -> Step {
+        let secured = self.secure_buffer(index, false, turn)
+            || (self.request_is_whole(index, turn) && self.secure_buffer(index, true, turn));
+        if !secured {
+            return Step::Blocked;
+        }
+        let Some(slot) = self.slots.get_mut(index) else {
+            return Step::Blocked;
+        };
+        let Some(buffer) = slot.buffer else {
+            return Step::Blocked;
+        };
+        let (input, _) = self.buffers.halves(buffer);
+        let space = slot.connection.space(input);
+        let asked = space.len();
+        match self.net.receive(&slot.socket, space) {
+            Ok(0) => self.read_eof(index, turn),
+            Ok(n) => {
+                budget.spend(n);
+                if n < asked && !slot.ready.closed {
+                    slot.ready.read = false; // a short read: the queue is empty
+                }
+                slot.connection.received(n, input, turn);
+            }
+            Err(error) => self.read_failed(index, &error, turn),
+        }
+        Step::Moved
+    }
+
+    fn discard(&mut self, index: u16, max: u64, budget: &mut Budget, turn: &Turn<'_>) -> Step {
+        let Some(slot) = self.slots.get_mut(index) else {
+            return Step::Blocked;
+        };
+        let asked = usize::try_from(max)
+            .unwrap_or(usize::MAX)
+            .min(DISCARD_BYTES)
+            .min(budget.bytes);
+        match self.net.discard(&slot.socket, asked) {
+            Ok(0) => self.read_eof(index, turn),
+            Ok(n) => {
+                budget.spend(n);
+                if n < asked && !slot.ready.closed {
+                    slot.ready.read = false;
+                }
+                slot.connection
+                    .discarded(u64::try_from(n).unwrap_or(u64::MAX), turn);
+            }
+            Err(error) => self.read_failed(index, &error, turn),
+        }
+        Step::Moved
+    }
+
+    fn read_eof(&mut self, index: u16, turn: &Turn<'_>) {
+        let Some(slot) = self.slots.get_mut(index) else {
+            return;
+        };
+        slot.ready.read = false;
+        let queues = self.net.queues(&slot.socket);
+        slot.connection.peer_eof(queues, turn);
+    }
+
+    fn read_failed(&mut self, index: u16, error: &io::Error, turn: &Turn<'_>) {
+        let Some(slot) = self.slots.get_mut(index) else {
+            return;
+        };
+        if error.kind() == ErrorKind::WouldBlock {
+            slot.ready.read = false;
+        } else {
+            slot.connection.broken(turn);
+        }
+    }
+}

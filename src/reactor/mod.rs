@@ -1,0 +1,281 @@
+//! The shell: one thread, one poll loop, over [`net::Net`].
+//!
+//! Owns the loop, the slots, the buffer pool, the timers, accepting and evicting. It must not
+//! parse, decide what to answer, or block. Invariants:
+//! - after [`Reactor::new`] nothing is allocated on the path of a request;
+//! - a connection's error never leaves its slot;
+//! - whoever stops on a budget while it could go on stands on the run queue: edges come once;
+//! - no byte is read before it has a home.
+
+mod accept;
+mod addresses;
+mod buffers;
+mod clock;
+mod drive;
+mod home;
+pub mod kernel;
+pub mod net;
+mod queue;
+mod slots;
+mod stop;
+pub mod teardown;
+mod timers;
+mod watch;
+
+use crate::config::{Config, Fixed, Sizes, StartError};
+use crate::connection::limits::Limits;
+use crate::connection::state::Teardown;
+use crate::connection::time::{Ms, Turn, Wall};
+use crate::report::counters::Counters;
+use crate::report::sink;
+use crate::site::Site;
+use accept::Door;
+use addresses::Addresses;
+use buffers::Buffers;
+use clock::Clock;
+use net::{EVENTS, Event, Net, Token};
+use queue::Queue;
+use slots::Slots;
+use std::io;
+use std::rc::Rc;
+use timers::Timers;
+
+/// A waiter for a buffer, or a client before a full table, makes somebody give way after this.
+pub const GRACE_MS: u64 = 1_000;
+/// How much of a request is looked at to see whether it is whole; longer heads wait for a buffer.
+const PEEK_BYTES: usize = 4096;
+/// While somebody waits, the loop looks at least this often whether a grace is over.
+const PRESSURE_MS: u32 = 100;
+
+/// The loop and all it owns.
+#[derive(Debug)]
+pub struct Reactor<N: Net> {
+    net: N,
+    site: Site,
+    teardown: Teardown,
+    limits: Rc<Limits>,
+    slots: Slots<N::Socket>,
+    buffers: Buffers,
+    timers: Timers,
+    /// Slots that stopped on a budget.
+    runnable: Queue,
+    /// Slots that wait for a buffer, first come, first served.
+    waiting: Queue,
+    addresses: Addresses,
+    per_address: u16,
+    door: Door,
+    clock: Clock,
+    events: Vec<Event>,
+    counters: Counters,
+    /// Stopping: the moment at which everything left is cut.
+    stop: Option<Ms>,
+    /// Looks at what is queued in a socket that has no buffer.
+    peeked: Vec<u8>,
+}
+
+impl<N: Net> Reactor<N> {
+    /// A loop over `net`, with all memory it will ever use for connections.
+    pub fn new(mut net: N, site: Site, config: &Config, teardown: Teardown) -> Self {
+        let mut config = config.clone();
+        config.settle();
+        let slots = config.connections;
+        let now = net.now();
+        let door = Door::new(net.listeners());
+        let seed = u32::try_from(net.wall_s().unwrap_or(0) & 0xffff_ffff).unwrap_or(1);
+        Self {
+            site,
+            teardown,
+            limits: Rc::new(config.limits.clone()),
+            slots: Slots::new(slots),
+            buffers: Buffers::new(config.buffers, config.buffer_bytes, slots),
+            timers: Timers::new(slots, now),
+            runnable: Queue::new(slots),
+            waiting: Queue::new(slots),
+            addresses: Addresses::new(slots, seed ^ std::process::id()),
+            per_address: config.connections_per_address,
+            door,
+            clock: Clock::default(),
+            events: Vec::with_capacity(EVENTS),
+            counters: Counters::new(),
+            stop: None,
+            peeked: vec![0; PEEK_BYTES],
+            net,
+        }
+    }
+
+    /// Runs until it was stopped and every connection is gone.
+    ///
+    /// # Errors
+    /// What poll(2) reports beside EINTR: the server cannot go on.
+    pub fn run(&mut self) -> io::Result<()> {
+        while !self.finished() {
+            self.turn()?;
+        }
+        Ok(())
+    }
+
+    /// Stopped, and nobody is left.
+    #[must_use]
+    pub fn finished(&self) -> bool {
+        self.stop.is_some() && self.slots.is_empty() && !self.door.is_open()
+    }
+
+    /// One turn of the loop: events, then those that stopped on a budget, then deadlines, then who
+    /// waits for a buffer, then new connections.
+    ///
+    /// # Errors
+    /// As [`Reactor::run`].
+    pub fn turn(&mut self) -> io::Result<()> {
+        let before = self.net.now();
+        let timeout_ms = self.timeout_ms(before);
+        let mut events = std::mem::take(&mut self.events);
+        let polled = self.net.poll(timeout_ms, &mut events);
+        let now = self.net.now();
+        let wall_s = self.net.wall_s();
+        let wall = self.clock.wall(wall_s);
+        let limits = Rc::clone(&self.limits);
+        let turn = self.moment(now, wall, &limits);
+        for event in &events {
+            self.happened(*event, &turn);
+        }
+        events.clear();
+        self.events = events;
+        polled?;
+
+        let turn = self.moment(now, wall, &limits); // a signal may have come
+        for _ in 0..self.runnable.len() {
+            if let Some(index) = self.runnable.pop() {
+                self.drive(index, &turn);
+            }
+        }
+        while let Some(index) = self.timers.due(now) {
+            self.expired(index, &turn);
+        }
+        self.relieve(&turn);
+        self.accept(&turn);
+        self.stop_if_due(&turn);
+        self.counters.log_dropped(u64::from(sink::dropped()));
+        sink::flush();
+        Ok(())
+    }
+
+    fn moment<'a>(&self, now: Ms, wall: Option<Wall>, limits: &'a Limits) -> Turn<'a> {
+        Turn {
+            now,
+            wall,
+            limits,
+            stopping: self.stop.is_some(),
+        }
+    }
+
+    /// How long poll may sleep.
+    fn timeout_ms(&self, now: Ms) -> Option<u32> {
+        let may_accept = self.door.is_ready(now) && !self.slots.is_full();
+        if !self.runnable.is_empty() || may_accept {
+            return Some(0);
+        }
+        let mut sleep_ms = self.timers.sleep_ms(now);
+        let pressed = !self.waiting.is_empty() || self.door.is_ready(now);
+        if pressed || sink::pending() {
+            sleep_ms = Some(sleep_ms.unwrap_or(u32::MAX).min(PRESSURE_MS));
+        }
+        let others = [self.door.paused_until(), self.stop];
+        others.into_iter().flatten().fold(sleep_ms, |sleep_ms, at| {
+            let wait = u32::try_from(at.since(now)).unwrap_or(u32::MAX);
+            Some(sleep_ms.unwrap_or(u32::MAX).min(wait))
+        })
+    }
+
+    fn happened(&mut self, event: Event, turn: &Turn<'_>) {
+        match event.token {
+            Token::Listener(listener) => self.door.knock(listener),
+            Token::Signals => self.signalled(turn),
+            Token::Slot { index, generation } => {
+                if self.slots.generation(index) != generation {
+                    return; // for a connection that is gone
+                }
+                let Some(slot) = self.slots.get_mut(index) else {
+                    return;
+                };
+                slot.ready.read |= event.readable;
+                slot.ready.write |= event.writable;
+                slot.ready.closed |= event.read_closed;
+                self.drive(index, turn);
+            }
+        }
+    }
+
+    fn expired(&mut self, index: u16, turn: &Turn<'_>) {
+        let Some(slot) = self.slots.get_mut(index) else {
+            return;
+        };
+        let queues = self.net.queues(&slot.socket);
+        slot.connection.tick(queues, turn);
+        self.drive(index, turn);
+    }
+}
+
+/// struct epoll_event, where it is not packed.
+const EPOLL_EVENT_BYTES: usize = 16;
+
+/// What the memory plan must know of the shell.
+#[must_use]
+pub fn sizes() -> Sizes {
+    let events = EVENTS * (size_of::<Event>() + EPOLL_EVENT_BYTES);
+    Sizes {
+        slot_bytes: Slots::<kernel::Socket>::bytes_each(),
+        slot_side_bytes: Timers::bytes_each() + 2 * Queue::bytes_each() + Addresses::bytes_each(),
+        fixed: vec![
+            Fixed {
+                what: "events",
+                owner: "reactor",
+                bytes: events,
+            },
+            Fixed {
+                what: "timer wheel",
+                owner: "reactor",
+                bytes: Timers::bytes_fixed(),
+            },
+            Fixed {
+                what: "scratch",
+                owner: "reactor",
+                bytes: kernel::SCRATCH_BYTES,
+            },
+            Fixed {
+                what: "peek",
+                owner: "reactor",
+                bytes: PEEK_BYTES,
+            },
+            Fixed {
+                what: "log ring",
+                owner: "report",
+                bytes: sink::RING_BYTES,
+            },
+        ],
+    }
+}
+
+/// Starts the server and runs it until it is stopped.
+///
+/// # Errors
+/// A [`StartError`] when something that was asked for cannot be had.
+pub fn serve(config: &Config) -> Result<(), StartError> {
+    let site = Site::new(config)?;
+    let kernel = kernel::Kernel::open(config)?;
+    let announcement = kernel.announcement(config);
+    let mut reactor = Reactor::new(kernel, site, config, teardown::BUILT);
+    log::info!("{announcement}");
+    sink::ready();
+    let outcome = reactor.run();
+    log::info!("stopped: {}", reactor.counters());
+    outcome.map_err(|error| {
+        StartError::runtime(
+            "epoll",
+            format!("the event loop failed: {error}"),
+            "this is a fault of the system or of adieu; please report it",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,196 @@
+//! The one thing the loop needs from outside: [`Net`].
+//!
+//! Owns the trait, its events and tokens. Its real form is [`super::kernel::Kernel`]; the
+//! simulation has another. Invariants: every call returns at once; a token carries the generation
+//! of its slot, so that an event for a slot that was reused is known as stale.
+
+use crate::connection::How;
+use crate::connection::linger::Queues;
+use crate::connection::time::Ms;
+use crate::sys::signal::Signal;
+use crate::sys::socket::Peer;
+use std::io;
+use std::os::fd::OwnedFd;
+
+/// Slots have indices below this; above are the listeners and the signal pipe.
+pub const SLOTS_MAX: u16 = 0xff00;
+const SIGNALS: u16 = 0xffff;
+
+/// What an event is about: 16 bits of index and 16 of generation, for `usize` is 32 bits on MIPS
+/// and ARM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Token {
+    /// A listener.
+    Listener(u8),
+    /// The signal pipe.
+    Signals,
+    /// A connection.
+    Slot {
+        /// Index into the slots.
+        index: u16,
+        /// Generation of the slot when it was registered.
+        generation: u16,
+    },
+}
+
+impl Token {
+    /// Packs it into 32 bits.
+    #[must_use]
+    pub fn pack(self) -> usize {
+        let (index, generation) = match self {
+            Self::Listener(n) => (SLOTS_MAX + u16::from(n), 0),
+            Self::Signals => (SIGNALS, 0),
+            Self::Slot { index, generation } => (index, generation),
+        };
+        (usize::from(generation) << 16) | usize::from(index)
+    }
+
+    /// The reverse of [`Token::pack`].
+    #[must_use]
+    pub fn unpack(packed: usize) -> Self {
+        let index = u16::try_from(packed & 0xffff).unwrap_or(SIGNALS);
+        let generation = u16::try_from((packed >> 16) & 0xffff).unwrap_or(0);
+        match index.checked_sub(SLOTS_MAX) {
+            None => Self::Slot { index, generation },
+            Some(_) if index == SIGNALS => Self::Signals,
+            Some(n) => Self::Listener(u8::try_from(n).unwrap_or(u8::MAX)),
+        }
+    }
+}
+
+/// Edge-triggered readiness, as the poller reported it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// What it is about.
+    pub token: Token,
+    /// There is something to read, a FIN and an error included.
+    pub readable: bool,
+    /// There is room to write, or acknowledgements came.
+    pub writable: bool,
+    /// The peer's FIN or RST is in the queue: this edge was the last.
+    pub read_closed: bool,
+}
+
+/// Most events taken from one poll; the rest comes with the next.
+pub const EVENTS: usize = 256;
+
+/// The network and the clocks as the loop sees them. All sockets are non-blocking.
+pub trait Net {
+    /// An accepted connection.
+    type Socket;
+
+    /// Waits at most `timeout_ms` (`None`: until something happens) and fills `events`, at most
+    /// [`EVENTS`] of them. EINTR is no error.
+    ///
+    /// # Errors
+    /// Only what ends the server.
+    fn poll(&mut self, timeout_ms: Option<u32>, events: &mut Vec<Event>) -> io::Result<()>;
+
+    /// The monotonic clock; read once a turn.
+    fn now(&mut self) -> Ms;
+
+    /// Seconds since 1970, or `None` while the clock is not plausible.
+    fn wall_s(&mut self) -> Option<i64>;
+
+    /// The next signal that came.
+    fn signal(&mut self) -> Option<Signal>;
+
+    /// Number of listeners, at most 254.
+    fn listeners(&self) -> u8;
+
+    /// The next connection from this listener's queue.
+    ///
+    /// # Errors
+    /// `WouldBlock` when the queue is empty; see [`Net::pauses`] for the rest.
+    fn accept(&mut self, listener: u8) -> io::Result<(Self::Socket, Peer)>;
+
+    /// Whether a connection waits in this listener's queue.
+    fn waits(&mut self, listener: u8) -> bool;
+
+    /// Whether this error of `accept` means that the system is short of something.
+    fn pauses(error: &io::Error) -> bool;
+
+    /// Closes all listeners; who is still queued is reset by the kernel.
+    fn close_listeners(&mut self);
+
+    /// Watches a socket, edge-triggered, for both directions.
+    ///
+    /// # Errors
+    /// ENOMEM, ENOSPC.
+    fn register(&mut self, socket: &Self::Socket, token: Token) -> io::Result<()>;
+
+    /// Looks at what is queued without taking it.
+    ///
+    /// # Errors
+    /// As recv(2).
+    fn peek(&mut self, socket: &Self::Socket, into: &mut [u8]) -> io::Result<usize>;
+
+    /// Receives; 0 is the peer's FIN.
+    ///
+    /// # Errors
+    /// As recv(2).
+    fn receive(&mut self, socket: &Self::Socket, into: &mut [u8]) -> io::Result<usize>;
+
+    /// Throws away at most `max` bytes; 0 is the peer's FIN.
+    ///
+    /// # Errors
+    /// As recv(2).
+    fn discard(&mut self, socket: &Self::Socket, max: usize) -> io::Result<usize>;
+
+    /// Sends; `more`: further bytes follow at once.
+    ///
+    /// # Errors
+    /// As send(2).
+    fn send(&mut self, socket: &Self::Socket, bytes: &[u8], more: bool) -> io::Result<usize>;
+
+    /// Sends a part of a file; 0 means that the file ends here.
+    ///
+    /// # Errors
+    /// As sendfile(2).
+    fn send_file(
+        &mut self,
+        socket: &Self::Socket,
+        file: &OwnedFd,
+        offset: u64,
+        max: usize,
+    ) -> io::Result<usize>;
+
+    /// shutdown(SHUT_WR).
+    ///
+    /// # Errors
+    /// ENOTCONN when the peer reset the connection.
+    fn shutdown_write(&mut self, socket: &Self::Socket) -> io::Result<()>;
+
+    /// What the kernel holds for this socket.
+    fn queues(&mut self, socket: &Self::Socket) -> Queues;
+
+    /// Closes in this way. Never waits.
+    fn close(&mut self, socket: Self::Socket, how: How);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_survive_32_bits() {
+        let tokens = [
+            Token::Listener(0),
+            Token::Listener(254),
+            Token::Signals,
+            Token::Slot {
+                index: 0,
+                generation: 0,
+            },
+            Token::Slot {
+                index: SLOTS_MAX - 1,
+                generation: u16::MAX,
+            },
+        ];
+        for token in tokens {
+            let packed = token.pack();
+            assert!(u32::try_from(packed).is_ok());
+            assert_eq!(Token::unpack(packed), token);
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! The slot table: a slab that never grows, with generations beside it.
+//!
+//! Owns [`Slot`] and [`Slots`]. It must not drive anything. Invariants: `slab` grows on its own, so
+//! every insert is guarded by the capacity; a generation lives outside the slab and changes with
+//! every removal, so a stale event finds nobody.
+
+use crate::connection::Connection;
+use crate::connection::state::State;
+use crate::connection::time::Ms;
+use crate::sys::socket::Peer;
+use slab::Slab;
+use std::os::fd::OwnedFd;
+
+/// The readiness that edges have told and nothing has used up yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Ready {
+    /// A read may find something.
+    pub(super) read: bool,
+    /// A write may find room.
+    pub(super) write: bool,
+    /// The peer's FIN or RST is queued: no further edge will come, so only a read that says so
+    /// clears `read`.
+    pub(super) closed: bool,
+}
+
+/// One connection with what the shell keeps for it.
+#[derive(Debug)]
+pub(super) struct Slot<S> {
+    /// Its life.
+    pub(super) connection: Connection,
+    /// Its socket.
+    pub(super) socket: S,
+    /// Who is there.
+    pub(super) peer: Peer,
+    /// The file that is being sent, and where in it.
+    pub(super) file: Option<OwnedFd>,
+    /// Next byte of the file.
+    pub(super) offset: u64,
+    /// Its buffer.
+    pub(super) buffer: Option<u16>,
+    /// Readiness.
+    pub(super) ready: Ready,
+    /// The state the shell saw last, and since when.
+    pub(super) state: State,
+    /// Since when `state` holds.
+    pub(super) since: Ms,
+}
+
+/// Bounds the memory plan: a slot is at most this on 64 bits.
+pub(super) const SLOT_BYTES_MAX: usize = 256;
+
+/// All slots.
+#[derive(Debug)]
+pub(super) struct Slots<S> {
+    slab: Slab<Slot<S>>,
+    generations: Vec<u16>,
+}
+
+impl<S> Slots<S> {
+    /// Room for `capacity` connections.
+    #[must_use]
+    pub(super) fn new(capacity: u16) -> Self {
+        Self {
+            slab: Slab::with_capacity(usize::from(capacity)),
+            generations: vec![0; usize::from(capacity)],
+        }
+    }
+
+    /// Memory for each slot, bytes: its place in the slab, with the slab's own mark, and its
+    /// generation.
+    #[must_use]
+    pub(super) const fn bytes_each() -> usize {
+        size_of::<Option<Slot<S>>>() + size_of::<usize>() + size_of::<u16>()
+    }
+
+    /// No further connection fits.
+    #[must_use]
+    pub(super) fn is_full(&self) -> bool {
+        self.slab.len() >= self.generations.len()
+    }
+
+    /// Live connections.
+    #[must_use]
+    pub(super) fn len(&self) -> usize {
+        self.slab.len()
+    }
+
+    /// No connection lives.
+    #[must_use]
+    pub(super) fn is_empty(&self) -> bool {
+        self.slab.is_empty()
+    }
+
+    /// Puts a connection into a free slot: its index and generation. `None`, and the connection is
+    /// gone, when there is none: ask [`Slots::is_full`] first.
+    pub(super) fn insert(&mut self, slot: Slot<S>) -> Option<(u16, u16)> {
+        debug_assert!(!self.is_full(), "a connection was accepted without a slot");
+        if self.is_full() {
+            return None;
+        }
+        let index = self.slab.insert(slot);
+        let index = u16::try_from(index).unwrap_or(u16::MAX);
+        Some((index, self.generation(index)))
+    }
+
+    /// Takes a connection out.
+    pub(super) fn remove(&mut self, index: u16) -> Option<Slot<S>> {
+        let slot = self.slab.try_remove(usize::from(index))?;
+        if let Some(generation) = self.generations.get_mut(usize::from(index)) {
+            *generation = generation.wrapping_add(1);
+        }
+        Some(slot)
+    }
+
+    /// The generation of a slot.
+    #[must_use]
+    pub(super) fn generation(&self, index: u16) -> u16 {
+        self.generations
+            .get(usize::from(index))
+            .copied()
+            .unwrap_or(0)
+    }
+
+    /// A connection.
+    #[must_use]
+    pub(super) fn get(&self, index: u16) -> Option<&Slot<S>> {
+        self.slab.get(usize::from(index))
+    }
+
+    /// A connection.
+    pub(super) fn get_mut(&mut self, index: u16) -> Option<&mut Slot<S>> {
+        self.slab.get_mut(usize::from(index))
+    }
+
+    /// All of them.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u16, &Slot<S>)> {
+        self.slab
+            .iter()
+            .map(|(index, slot)| (u16::try_from(index).unwrap_or(u16::MAX), slot))
+    }
+
+    /// Indices a connection may have.
+    pub(super) fn indices(&self) -> std::ops::Range<u16> {
+        0..u16::try_from(self.generations.len()).unwrap_or(u16::MAX)
+    }
+}
+
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Slot<OwnedFd>>() <= SLOT_BYTES_MAX);
+#[cfg(target_pointer_width = "32")]
+const _: () = assert!(size_of::<Slot<OwnedFd>>() <= SLOT_BYTES_MAX);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connection::limits::Limits;
+    use crate::connection::state::Teardown;
+    use crate::connection::time::Turn;
+
+    fn slot() -> Slot<()> {
+        let limits = Limits::new();
+        let turn = Turn {
+            now: Ms(0),
+            wall: None,
+            limits: &limits,
+            stopping: false,
+        };
+        Slot {
+            connection: Connection::new(Teardown::Linger, &turn),
+            socket: (),
+            peer: Peer::Unix,
+            file: None,
+            offset: 0,
+            buffer: None,
+            ready: Ready::default(),
+            state: State::Idle,
+            since: Ms(0),
+        }
+    }
+
+    #[test]
+    fn a_slot_that_is_used_again_has_another_generation() {
+        let mut slots = Slots::new(1);
+        let (index, first) = slots.insert(slot()).unwrap();
+        assert!(slots.is_full());
+        assert!(slots.remove(index).is_some());
+        assert!(slots.remove(index).is_none());
+        let (again, second) = slots.insert(slot()).unwrap();
+        assert_eq!(again, index);
+        assert_ne!(second, first, "a stale event would find the wrong client");
+        assert_eq!(slots.generation(index), second);
+    }
+
+    #[test]
+    fn the_table_never_grows() {
+        let mut slots = Slots::new(3);
+        let room = slots.slab.capacity();
+        for _ in 0..3 {
+            assert!(slots.insert(slot()).is_some());
+        }
+        assert!(slots.is_full());
+        assert_eq!(slots.slab.capacity(), room);
+        assert_eq!(slots.len(), 3);
+    }
+}

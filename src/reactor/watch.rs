@@ -1,0 +1,75 @@
+//! What can be seen of a running reactor from outside, for tests and reports.
+//!
+//! Owns nothing and must not change anything: questions only.
+
+use super::Reactor;
+use super::net::Net;
+use crate::connection::state::State;
+use crate::report::counters::Counters;
+
+impl<N: Net> Reactor<N> {
+    /// The counters.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// The network.
+    pub fn net(&mut self) -> &mut N {
+        &mut self.net
+    }
+
+    /// Live connections, by state in the order of [`State::ALL`].
+    #[must_use]
+    pub fn census(&self) -> [usize; State::ALL.len()] {
+        let mut census = [0; State::ALL.len()];
+        for (_, slot) in self.slots.iter() {
+            let at = State::ALL
+                .iter()
+                .position(|state| *state == slot.connection.state());
+            if let Some(count) = at.and_then(|at| census.get_mut(at)) {
+                *count += 1;
+            }
+        }
+        census
+    }
+
+    /// Buffers at home, and how many there are.
+    #[must_use]
+    pub fn buffers_home(&self) -> (usize, usize) {
+        (self.buffers.free(), self.buffers.count())
+    }
+
+    /// Asserts what must hold between two turns. For tests: it looks at everything.
+    ///
+    /// # Panics
+    /// When an invariant does not hold.
+    #[allow(
+        clippy::panic,
+        reason = "a check for tests; never called by the server"
+    )]
+    pub fn check(&self) {
+        let held = self
+            .slots
+            .iter()
+            .filter(|(_, slot)| slot.buffer.is_some())
+            .count();
+        assert_eq!(
+            held + self.buffers.free(),
+            self.buffers.count(),
+            "every buffer has one place"
+        );
+        for (index, slot) in self.slots.iter() {
+            let state = slot.connection.state();
+            assert_ne!(state, State::Closed, "slot {index} is closed and not home");
+            let owns = slot.buffer.is_some();
+            let may_own =
+                !matches!(state, State::Linger) && (owns || !slot.connection.holds_bytes());
+            assert!(may_own || !owns, "slot {index} in {state:?} owns a buffer");
+            assert!(
+                owns || !slot.connection.holds_bytes(),
+                "slot {index} has bytes without a home"
+            );
+        }
+    }
+}

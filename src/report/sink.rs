@@ -1,0 +1,248 @@
+//! Where log records go: to simple_logger while adieu starts on a terminal, else into a ring that
+//! is written out without blocking.
+//!
+//! Owns the process's one logger. It must not block, panic or allocate once it is [`ready`].
+//! simple_logger does all three (`eprintln!` panics on a full disk and blocks on a full pipe), so
+//! it speaks only before that, and only when the standard error is a terminal. Invariants: a line
+//! goes out whole and in order, or is dropped and counted; the lock is never waited for.
+
+use super::line::Line;
+use super::ring::Ring;
+use crate::sys::stderr::Stderr;
+use log::{Level, LevelFilter, Log, Metadata, Record};
+use simple_logger::SimpleLogger;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock};
+
+/// The ring's size: 32 of the longest lines, and a burst of 200 usual ones. For the memory plan.
+pub const RING_BYTES: usize = 16 * 1024;
+
+/// The ring and where it is written to.
+struct Outlet {
+    ring: Ring,
+    stderr: Stderr,
+}
+
+/// The logger: one for the process, for `log::set_logger` takes only one.
+struct Sink {
+    terminal: OnceLock<SimpleLogger>,
+    outlet: Mutex<Option<Outlet>>,
+    /// The terminal's logger speaks.
+    starting: AtomicBool,
+    /// Something waits in the ring.
+    pending: AtomicBool,
+    /// Lines dropped since the start; it wraps.
+    dropped: AtomicU32,
+}
+
+// One thread: relaxed atomics are plain loads and stores, here to satisfy `Sync` without unsafe.
+const ORDER: Ordering = Ordering::Relaxed;
+
+static SINK: Sink = Sink::new();
+
+/// Makes the sink the process's logger, at this level. Again: only changes the level.
+pub fn install(level: LevelFilter) {
+    SINK.open(Stderr::open(), level);
+    // It fails when a logger is set already: ours, or a test's.
+    let _ = log::set_logger(&SINK);
+    log::set_max_level(level);
+}
+
+/// The start is over: from now on nothing blocks.
+pub fn ready() {
+    SINK.starting.store(false, ORDER);
+}
+
+/// Writes out what the target takes now. Cheap when nothing waits: call it once a turn.
+pub fn flush() {
+    SINK.flush_ring();
+}
+
+/// Something waits for the target. Not a reason to poll at once: a stuck target stays stuck.
+#[must_use]
+pub fn pending() -> bool {
+    SINK.pending.load(ORDER)
+}
+
+/// Lines dropped since the start, for the counters; wraps after 2^32.
+#[must_use]
+pub fn dropped() -> u32 {
+    SINK.dropped.load(ORDER)
+}
+
+/// One line at the very end, also without [`install`] and at every level: why adieu did not start.
+/// What a stuck target does not take is lost; the exit code still tells.
+pub fn last_words(words: &impl fmt::Display) {
+    SINK.flush_ring();
+    let line = Line::new(Level::Error, format_args!("{words}"));
+    let stderr = Stderr::open();
+    let mut rest = line.as_bytes();
+    while let Ok(taken @ 1..) = stderr.write(rest) {
+        rest = rest.get(taken..).unwrap_or_default();
+        if rest.is_empty() {
+            break;
+        }
+    }
+}
+
+impl Sink {
+    const fn new() -> Self {
+        Self {
+            terminal: OnceLock::new(),
+            outlet: Mutex::new(None),
+            starting: AtomicBool::new(false),
+            pending: AtomicBool::new(false),
+            dropped: AtomicU32::new(0),
+        }
+    }
+
+    /// Allocates the ring, and on a terminal the logger of the start. A second time does nothing.
+    fn open(&self, stderr: Stderr, level: LevelFilter) {
+        let Ok(mut outlet) = self.outlet.try_lock() else {
+            return;
+        };
+        if outlet.is_some() {
+            return;
+        }
+        let terminal = stderr.is_terminal();
+        *outlet = Some(Outlet {
+            ring: Ring::new(RING_BYTES),
+            stderr,
+        });
+        if terminal {
+            // Constructed, not init-ed: the process's logger is this sink.
+            let logger = SimpleLogger::new().with_level(level);
+            self.starting
+                .store(self.terminal.set(logger).is_ok(), ORDER);
+        }
+    }
+
+    /// Puts a record into the ring; drops it when there is no room, no ring, or the lock is taken.
+    fn push(&self, record: &Record<'_>) {
+        let line = Line::new(record.level(), *record.args());
+        let kept = match self.outlet.try_lock() {
+            Ok(mut guard) => guard.as_mut().is_some_and(|outlet| outlet.ring.push(&line)),
+            Err(_) => false,
+        };
+        self.pending.store(true, ORDER);
+        if !kept {
+            self.dropped.fetch_add(1, ORDER);
+        }
+    }
+
+    fn flush_ring(&self) {
+        if !self.pending.load(ORDER) {
+            return;
+        }
+        let Ok(mut guard) = self.outlet.try_lock() else {
+            return;
+        };
+        if let Some(Outlet { ring, stderr }) = guard.as_mut() {
+            ring.flush(|bytes| stderr.write(bytes));
+            self.pending.store(!ring.is_empty(), ORDER);
+        }
+    }
+}
+
+impl Log for Sink {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.level() <= log::max_level()
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        match self.terminal.get() {
+            Some(terminal) if self.starting.load(ORDER) => terminal.log(record),
+            Some(_) | None => self.push(record),
+        }
+    }
+
+    fn flush(&self) {
+        self.flush_ring();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(sink: &Sink, text: &str) {
+        sink.push(
+            &Record::builder()
+                .level(Level::Info)
+                .args(format_args!("{text}"))
+                .build(),
+        );
+    }
+
+    fn waiting(sink: &Sink) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut guard = sink.outlet.lock().unwrap();
+        guard.as_mut().unwrap().ring.flush(|bytes| {
+            out.extend_from_slice(bytes);
+            Ok(bytes.len())
+        });
+        out
+    }
+
+    #[test]
+    fn records_wait_in_the_ring_and_overflow_is_counted() {
+        let sink = Sink::new();
+        record(&sink, "before the ring: dropped");
+        sink.open(Stderr::open(), LevelFilter::Info);
+        sink.open(Stderr::open(), LevelFilter::Info);
+        assert_eq!(sink.dropped.load(ORDER), 1);
+        record(&sink, "one\ntwo");
+        assert!(sink.pending.load(ORDER));
+        assert_eq!(waiting(&sink), b"adieu: one\\ntwo\n");
+        for _ in 0..100 {
+            record(&sink, &"x".repeat(600));
+        }
+        assert_eq!(sink.dropped.load(ORDER), 1 + 68);
+        assert_eq!(
+            waiting(&sink).len(),
+            32 * 512 + "adieu: warning: 68 log lines dropped\n".len()
+        );
+    }
+
+    #[test]
+    fn a_taken_lock_drops_the_record_and_waits_for_nothing() {
+        let sink = Sink::new();
+        sink.open(Stderr::open(), LevelFilter::Info);
+        let guard = sink.outlet.lock().unwrap();
+        record(&sink, "lost");
+        sink.flush_ring();
+        drop(guard);
+        assert_eq!(sink.dropped.load(ORDER), 1);
+        sink.flush_ring();
+        assert!(!sink.pending.load(ORDER));
+    }
+
+    #[test]
+    fn the_terminals_logger_speaks_until_the_start_is_over() {
+        let sink = Sink::new();
+        sink.open(Stderr::open(), LevelFilter::Info);
+        log::set_max_level(LevelFilter::Info);
+        let _ = sink
+            .terminal
+            .set(SimpleLogger::new().with_level(LevelFilter::Off));
+        let log = |level, text: &str| {
+            sink.log(
+                &Record::builder()
+                    .level(level)
+                    .args(format_args!("{text}"))
+                    .build(),
+            );
+        };
+        sink.starting.store(true, ORDER);
+        log(Level::Info, "on the terminal");
+        assert!(!sink.pending.load(ORDER));
+        sink.starting.store(false, ORDER);
+        log(Level::Debug, "below the level");
+        log(Level::Warn, "in the ring");
+        assert_eq!(waiting(&sink), b"adieu: warning: in the ring\n");
+    }
+}

@@ -1,0 +1,40 @@
+//! The system calls: the only unsafe code of the crate.
+//!
+//! Owns: one safe, typed function for each system call the rest needs. Must not: decide anything
+//! (which socket, when, for how long, what to do about an error), keep a connection's state, log,
+//! or import the rest of the crate; it knows `libc` and `std` only.
+//!
+//! The map:
+//!
+//! - [`socket`]: TCP and unix sockets: listen, accept, move bytes, options, the ways to close
+//! - [`file`](mod@file): open, stat and read below a directory
+//! - [`clock`]: the monotonic and the wall clock
+//! - [`signal`]: SIGTERM and SIGINT as bytes in a pipe
+//! - [`stderr`]: standard error without blocking
+//! - [`limits`]: how many files the process may open
+//!
+//! Invariants:
+//!
+//! - an unsafe block holds one call and says why the call is sound;
+//! - a file descriptor is an `OwnedFd` from the moment the kernel names it, and comes in as a
+//!   `BorrowedFd`, so that none is used after its close;
+//! - EINTR never leaves: the calls do not block, so trying again is always right;
+//! - an error is the kernel's own errno ([`std::io::Error::raw_os_error`]), made without
+//!   allocation; an argument the kernel would misread is refused here with EINVAL;
+//! - whatever is called once a request allocates nothing.
+
+mod address;
+mod call;
+pub mod clock;
+pub mod file;
+pub mod limits;
+mod listen;
+mod options;
+mod poll;
+pub mod signal;
+pub mod socket;
+pub mod stderr;
+mod transfer;
+
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,209 @@
+//! Signals as bytes in a pipe that the loop polls.
+//!
+//! Owns: the handlers of SIGTERM and SIGINT, the pipe, and SIGPIPE's being ignored. Must not: act
+//! on a signal; the reactor does, in its own time. A pipe rather than signalfd(2), for that needs a
+//! blocked signal mask, which children would inherit.
+//!
+//! Invariants: the handler makes one async-signal-safe call (signal-safety(7)), write(2) on a pipe
+//! that does not block, and keeps errno; there is one [`Signals`] at a time in a process; a full
+//! pipe loses only what comes after thousands nobody took.
+#![allow(
+    unsafe_code,
+    reason = "pipe2(2), sigaction(2), and the handler's write(2) and errno"
+)]
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::ptr;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use libc::{c_int, sighandler_t};
+
+use super::call::checked;
+
+/// No pipe: no [`Signals`] lives.
+const NONE: c_int = -1;
+/// The write end of the pipe, for the handler, or [`NONE`].
+static PIPE: AtomicI32 = AtomicI32::new(NONE);
+
+/// What the process was asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGTERM: the system wants the server to stop.
+    Terminate,
+    /// SIGINT: Ctrl-C, somebody at a terminal wants it to stop.
+    Interrupt,
+}
+
+/// The signals caught. Dropping it gives them back their default, the end of the process; SIGPIPE
+/// stays ignored.
+#[derive(Debug)]
+pub struct Signals {
+    /// The end to read, non-blocking.
+    read: File,
+    /// The end [`PIPE`] names; kept open for as long as a handler may write to it.
+    _write: OwnedFd,
+}
+
+impl Signals {
+    /// Catches SIGTERM and SIGINT and ignores SIGPIPE, for the whole process. A call they
+    /// interrupt starts again by itself where it can (SA_RESTART), except poll and its kin.
+    ///
+    /// # Errors
+    ///
+    /// EBUSY while another [`Signals`] lives; EMFILE, ENFILE; see pipe(2), sigaction(2).
+    pub fn install() -> io::Result<Self> {
+        let (read, write) = pipe()?;
+        PIPE.compare_exchange(NONE, write.as_raw_fd(), Ordering::SeqCst, Ordering::SeqCst)
+            .map_err(|_| io::Error::from_raw_os_error(libc::EBUSY))?;
+        // From here on a drop undoes it.
+        let signals = Self {
+            read: File::from(read),
+            _write: write,
+        };
+        act(libc::SIGPIPE, libc::SIG_IGN)?;
+        act(libc::SIGTERM, handler_address())?;
+        act(libc::SIGINT, handler_address())?;
+        Ok(signals)
+    }
+
+    /// Readable while a signal waits to be taken. The reactor's poll only looks at it.
+    #[must_use]
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.read.as_fd()
+    }
+
+    /// The next signal that came, if any; never blocks. To be called until `None`, for the poll is
+    /// edge-triggered.
+    #[must_use]
+    pub fn take(&self) -> Option<Signal> {
+        loop {
+            let mut byte = [0];
+            match (&self.read).read(&mut byte) {
+                Ok(0) => return None,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(_) => return None,
+            }
+            let [number] = byte;
+            match c_int::from(number) {
+                libc::SIGTERM => return Some(Signal::Terminate),
+                libc::SIGINT => return Some(Signal::Interrupt),
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        // The handlers go first, then the pipe they write to.
+        for signal in [libc::SIGTERM, libc::SIGINT] {
+            let undone = act(signal, libc::SIG_DFL);
+            debug_assert!(undone.is_ok(), "a default action was refused");
+        }
+        PIPE.store(NONE, Ordering::SeqCst);
+    }
+}
+
+/// Writes the signal's number into the pipe. Runs between any two instructions of the process.
+extern "C" fn handler(signal: c_int) {
+    // SAFETY: the call takes nothing and is async-signal-safe.
+    let errno = unsafe { libc::__errno_location() };
+    // SAFETY: `errno` is this thread's, valid for as long as the thread runs.
+    let kept = unsafe { errno.read() };
+    // The two numbers caught are 2 and 15.
+    let byte = [u8::try_from(signal).unwrap_or(0)];
+    let pipe = PIPE.load(Ordering::SeqCst);
+    // SAFETY: `byte` is valid for reads of its one byte; on a closed or full pipe the call fails.
+    let _lost_if_full = unsafe { libc::write(pipe, byte.as_ptr().cast(), byte.len()) };
+    // SAFETY: as for the reading of it.
+    unsafe { errno.write(kept) };
+}
+
+/// The handler as sigaction(2) takes it.
+#[allow(
+    clippy::as_conversions,
+    reason = "there is no other way from a function to its address"
+)]
+fn handler_address() -> sighandler_t {
+    let handler: extern "C" fn(c_int) = handler;
+    handler as sighandler_t
+}
+
+/// sigaction(2): what is to happen on `signal`.
+fn act(signal: c_int, action: sighandler_t) -> io::Result<()> {
+    // SAFETY: a sigaction is integers and an optional function: all zeroes is a value of it, with
+    // an empty mask.
+    let mut wanted: libc::sigaction = unsafe { std::mem::zeroed() };
+    wanted.sa_sigaction = action;
+    wanted.sa_flags = libc::SA_RESTART;
+    // SAFETY: `wanted` outlives the call, which only reads it; its action is a default, an ignore,
+    // or `handler`, which is async-signal-safe and takes the one argument it gets without
+    // SA_SIGINFO.
+    checked(unsafe { libc::sigaction(signal, &raw const wanted, ptr::null_mut()) })?;
+    Ok(())
+}
+
+/// pipe2(2), both ends non-blocking and close-on-exec: the end to read, the end to write.
+fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let mut ends = [NONE; 2];
+    // SAFETY: `ends` is valid for writes of the two numbers.
+    checked(unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_NONBLOCK | libc::O_CLOEXEC) })?;
+    let [read, write] = ends;
+    // SAFETY: the kernel has just made this descriptor for us; nobody else owns it.
+    let read = unsafe { OwnedFd::from_raw_fd(read) };
+    // SAFETY: as above.
+    let write = unsafe { OwnedFd::from_raw_fd(write) };
+    Ok((read, write))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raise(signal: c_int) {
+        // SAFETY: the signals raised here are caught or ignored at the time.
+        assert_eq!(unsafe { libc::raise(signal) }, 0);
+    }
+
+    // One test: handlers are the process's.
+    #[test]
+    fn signals_come_as_bytes_in_their_order() {
+        let signals = Signals::install().unwrap();
+        let second = Signals::install().unwrap_err();
+        assert_eq!(second.raw_os_error(), Some(libc::EBUSY));
+        assert_eq!(signals.take(), None);
+
+        raise(libc::SIGTERM);
+        raise(libc::SIGINT);
+        raise(libc::SIGPIPE);
+        assert_eq!(signals.take(), Some(Signal::Terminate));
+        assert_eq!(signals.take(), Some(Signal::Interrupt));
+        assert_eq!(signals.take(), None);
+
+        // Far more than the pipe holds: the handler does not block, and it keeps errno.
+        for _ in 0..70_000 {
+            raise(libc::SIGTERM);
+        }
+        // SAFETY: this thread's errno.
+        let errno = unsafe { libc::__errno_location() };
+        // SAFETY: as above.
+        unsafe { errno.write(libc::EXDEV) };
+        handler(libc::SIGTERM);
+        assert_eq!(io::Error::last_os_error().raw_os_error(), Some(libc::EXDEV));
+        let mut taken = 0;
+        while let Some(signal) = signals.take() {
+            assert_eq!(signal, Signal::Terminate);
+            taken += 1;
+        }
+        assert!((1..=70_000).contains(&taken));
+
+        // Once dropped it can be installed again.
+        drop(signals);
+        let again = Signals::install().unwrap();
+        raise(libc::SIGINT);
+        assert_eq!(again.take(), Some(Signal::Interrupt));
+    }
+}

@@ -1,0 +1,94 @@
+//! What the tests of this directory share: sockets, a directory, a wait with a deadline.
+
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use super::clock;
+use super::socket::{self, Peer};
+
+/// Far beyond what any of these tests needs, so that only a real failure meets it.
+const DEADLINE_MS: u64 = 20_000;
+
+/// Waits for a condition, and fails if it does not come.
+pub(super) fn until(mut condition: impl FnMut() -> bool) {
+    let start = clock::monotonic_ms();
+    while !condition() {
+        assert!(
+            clock::monotonic_ms() - start < DEADLINE_MS,
+            "the condition did not come"
+        );
+        std::thread::yield_now();
+    }
+}
+
+/// A directory that goes with the test.
+pub(super) struct Dir(PathBuf);
+
+impl Dir {
+    pub(super) fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!(
+            "adieu-{}-{}",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        );
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.0));
+    }
+}
+
+/// A TCP listener and where it is.
+pub(super) fn tcp(address: &str) -> (OwnedFd, SocketAddr) {
+    let listener = socket::listen_tcp(&address.parse().unwrap(), 64).unwrap();
+    let address = socket::local_address(listener.as_fd()).unwrap().unwrap();
+    (listener, address)
+}
+
+/// The connection that is on its way to `listener`.
+pub(super) fn accepted(listener: &OwnedFd) -> (OwnedFd, Peer) {
+    let mut found = None;
+    until(|| {
+        found = socket::accept(listener.as_fd()).ok();
+        found.is_some()
+    });
+    found.unwrap()
+}
+
+/// A TCP connection: our end, and a blocking client that gives up in time.
+pub(super) fn tcp_pair() -> (OwnedFd, TcpStream) {
+    let (listener, address) = tcp("127.0.0.1:0");
+    let client = TcpStream::connect(address).unwrap();
+    client
+        .set_read_timeout(Some(Duration::from_millis(DEADLINE_MS)))
+        .unwrap();
+    client
+        .set_write_timeout(Some(Duration::from_millis(DEADLINE_MS)))
+        .unwrap();
+    (accepted(&listener).0, client)
+}
+
+/// A unix connection: our end, and a blocking client that gives up in time.
+pub(super) fn unix_pair() -> (OwnedFd, UnixStream) {
+    let dir = Dir::new();
+    let listener = socket::listen_unix(&dir.path("s"), 64).unwrap();
+    let client = UnixStream::connect(dir.path("s")).unwrap();
+    client
+        .set_read_timeout(Some(Duration::from_millis(DEADLINE_MS)))
+        .unwrap();
+    (accepted(&listener).0, client)
+}

@@ -1,0 +1,249 @@
+//! Nothing is allocated on the way of a request, nor for a connection's begin or end.
+//!
+//! The reactor runs in a thread of the test, and only that thread's calls of the allocator count.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+#![allow(unsafe_code, reason = "GlobalAlloc is an unsafe trait")]
+
+mod common;
+
+use adieu::config::{Config, Listen};
+use adieu::reactor::Reactor;
+use adieu::reactor::kernel::Kernel;
+use adieu::reactor::teardown::BUILT;
+use adieu::site::Site;
+use common::http::read_answer;
+use common::root::Root;
+use common::{PATIENCE, hear};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread;
+
+thread_local! {
+    /// Calls of the allocator by this thread. Const and without a destructor: counting allocates
+    /// nothing.
+    static CALLS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The system's allocator, counted.
+struct Counting;
+
+fn count() {
+    CALLS.with(|calls| calls.set(calls.get() + 1));
+}
+
+// SAFETY: every call is passed on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller keeps the contract of `alloc`, which is the same one.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: as above.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: as above.
+        unsafe { System.realloc(block, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        count();
+        // SAFETY: as above.
+        unsafe { System.dealloc(block, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// A reactor in its own thread, which answers how often it has called the allocator.
+struct Counted {
+    address: SocketAddr,
+    ask: AtomicBoolPair,
+    answers: Receiver<u64>,
+}
+
+/// What the test asks the thread for.
+#[derive(Clone)]
+struct AtomicBoolPair(std::sync::Arc<(AtomicBool, AtomicBool)>);
+
+impl Counted {
+    fn start(config: Config) -> Self {
+        let ask = AtomicBoolPair(std::sync::Arc::default());
+        let asked = ask.clone();
+        let (tell_address, address) = mpsc::channel();
+        let (tell, answers) = mpsc::channel();
+        thread::spawn(move || serve(&config, &asked, &tell_address, &tell));
+        Self {
+            address: address.recv_timeout(PATIENCE).expect("it is ready"),
+            ask,
+            answers,
+        }
+    }
+
+    /// Allocator calls so far. The loop must be woken to answer.
+    fn calls(&self) -> u64 {
+        self.ask.0.0.store(true, Ordering::SeqCst);
+        let waker = TcpStream::connect(self.address).expect("a connection");
+        drop(waker);
+        self.answers.recv_timeout(PATIENCE).expect("an answer")
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).expect("a connection");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        stream.set_nodelay(true).expect("TCP");
+        stream
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.ask.0.1.store(true, Ordering::SeqCst);
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+fn serve(config: &Config, asked: &AtomicBoolPair, ready: &Sender<SocketAddr>, tell: &Sender<u64>) {
+    let site = Site::new(config).expect("a site");
+    let kernel = Kernel::open(config).expect("a listener");
+    let address = kernel.addresses().next().expect("one address");
+    let mut reactor = Reactor::new(kernel, site, config, BUILT);
+    ready.send(address).expect("the test waits");
+    while !asked.0.1.load(Ordering::SeqCst) {
+        reactor.turn().expect("a turn");
+        if asked.0.0.swap(false, Ordering::SeqCst) {
+            // What sending allocates is not counted.
+            let calls = CALLS.with(Cell::get);
+            let told = tell.send(calls);
+            CALLS.with(|now| now.set(calls));
+            told.expect("the test waits");
+        }
+    }
+    reactor.check();
+}
+
+const OK: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+const MISSING: &[u8] = b"GET /nowhere HTTP/1.1\r\nHost: h\r\n\r\n";
+
+fn get(path: &str, fields: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nHost: h\r\n{fields}\r\n").into_bytes()
+}
+
+/// One batch of all kinds; the statuses it is answered with.
+fn batch(etag: &str) -> (Vec<u8>, Vec<u16>) {
+    let same = format!("If-None-Match: {etag}\r\n");
+    let requests: [(Vec<u8>, u16); 10] = [
+        (OK.to_vec(), 200),
+        (get("/", &same), 304),
+        (MISSING.to_vec(), 404),
+        (get("/large.bin", ""), 200),
+        (get("/large.bin", "Range: bytes=-10\r\n"), 206),
+        (get("/large.bin", "Range: bytes=9999999-\r\n"), 416),
+        (get("/directory", ""), 301),
+        (get("/directory/", ""), 403),
+        (get("/index.html", "Content-Length: 5\r\n"), 200),
+        (
+            b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n".to_vec(),
+            405,
+        ),
+    ];
+    let mut bytes = Vec::new();
+    let mut statuses = Vec::new();
+    for (request, status) in requests {
+        bytes.extend_from_slice(&request);
+        if request.ends_with(b"Content-Length: 5\r\n\r\n") {
+            bytes.extend_from_slice(b"12345");
+        }
+        statuses.push(status);
+    }
+    (bytes, statuses)
+}
+
+/// Sends a batch, in one piece or request by request, and checks its answers.
+fn exchange(stream: &mut TcpStream, etag: &str) {
+    let (bytes, statuses) = batch(etag);
+    stream.write_all(&bytes).unwrap();
+    for status in statuses {
+        assert_eq!(read_answer(stream, false).status, status);
+    }
+}
+
+fn one(stream: &mut TcpStream, request: &[u8], status: u16) {
+    stream.write_all(request).unwrap();
+    assert_eq!(read_answer(stream, false).status, status);
+}
+
+fn config(root: &Root) -> Config {
+    let mut config = Config {
+        listen: vec![Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)))],
+        root: root.path().to_path_buf(),
+        ..Config::default()
+    };
+    config.limits.keepalive_requests = u16::MAX;
+    config
+}
+
+#[test]
+fn nothing_is_allocated_after_ready() {
+    let root = Root::new();
+    root.sparse("large.bin", 40_000);
+    std::fs::create_dir(root.path().join("directory")).unwrap();
+    let server = Counted::start(config(&root));
+    let before = server.calls();
+    assert!(before > 0, "the counter counts");
+
+    let mut stream = server.connect();
+    stream.write_all(OK).unwrap();
+    let etag = read_answer(&mut stream, false)
+        .field("etag")
+        .unwrap()
+        .to_owned();
+    let same = get("/", &format!("If-None-Match: {etag}\r\n"));
+    for _ in 0..500 {
+        exchange(&mut stream, &etag); // ten requests in one piece
+    }
+    for _ in 0..1700 {
+        one(&mut stream, OK, 200);
+        one(&mut stream, &same, 304);
+        one(&mut stream, MISSING, 404);
+    }
+    assert_eq!(
+        server.calls() - before,
+        0,
+        "10,000 requests allocate nothing"
+    );
+
+    for _ in 0..1000 {
+        let mut stream = server.connect();
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+            .unwrap();
+        assert!(!hear(&mut stream).bytes.is_empty());
+    }
+    for _ in 0..100 {
+        let mut stream = server.connect();
+        let _ = stream.write_all(b"this is not HTTP\r\n\r\n");
+        let _ = stream.write_all(&[b'x'; 100_000]); // fails in flavours that do not linger
+    }
+    assert_eq!(
+        server.calls() - before,
+        0,
+        "1,100 connections allocate nothing"
+    );
+}

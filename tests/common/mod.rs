@@ -1,0 +1,85 @@
+//! What the tests on real sockets share: the server as a child process, a client that says how a
+//! connection ended, and a look at the kernel from outside.
+//!
+//! Nothing here waits for a time to pass. [`eventually`] waits for a condition, with a deadline
+//! that only a hanging server misses.
+#![allow(dead_code, reason = "every test binary uses a part of it")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+pub(crate) mod http;
+pub(crate) mod outside;
+pub(crate) mod root;
+pub(crate) mod server;
+
+use adieu::sys::clock::monotonic_ms;
+use std::io::{ErrorKind, Read};
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// How long anything may take before a test gives up on it. Tests do not measure time by it.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Lets others run for a moment; never to wait for something that could be asked for.
+pub(crate) fn moment() {
+    let (keep, never) = mpsc::channel::<()>();
+    let _ = never.recv_timeout(Duration::from_millis(5));
+    drop(keep);
+}
+
+/// Waits until `condition` holds.
+///
+/// # Panics
+/// When it does not within [`PATIENCE`].
+pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let end = monotonic_ms() + u64::try_from(PATIENCE.as_millis()).unwrap();
+    while !condition() {
+        assert!(monotonic_ms() < end, "this did not come: {what}");
+        moment();
+    }
+}
+
+/// Says that a test was left out, so that nobody takes it for passed.
+pub(crate) fn skip(name: &str, reason: &str) {
+    println!("SKIP {name}: {reason}");
+}
+
+/// How a connection ended, seen from the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// A FIN.
+    Fin,
+    /// A RST.
+    Reset,
+    /// Neither within [`PATIENCE`].
+    Silence,
+}
+
+/// Everything that came until the connection ended, and how it ended.
+#[derive(Debug)]
+pub(crate) struct Heard {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) end: End,
+}
+
+/// Reads to the end. The stream must have a read timeout.
+pub(crate) fn hear(stream: &mut impl Read) -> Heard {
+    let mut bytes = Vec::new();
+    let end = loop {
+        let mut room = [0; 64 * 1024];
+        match stream.read(&mut room) {
+            Ok(0) => break End::Fin,
+            Ok(n) => bytes.extend_from_slice(&room[..n]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => break End::Reset,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break End::Silence,
+            Err(error) => panic!("an unexpected end: {error}"),
+        }
+    };
+    Heard { bytes, end }
+}

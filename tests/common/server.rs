@@ -1,0 +1,181 @@
+//! The built binary as a child process.
+
+use super::outside::descriptors;
+use super::{PATIENCE, eventually};
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+
+/// A server that serves. Dropped, it is killed.
+#[derive(Debug)]
+pub(crate) struct Server {
+    child: Child,
+    lines: Arc<Mutex<Vec<String>>>,
+    listener: Option<JoinHandle<()>>,
+    /// Where it listens, if on TCP.
+    pub(crate) address: Option<SocketAddr>,
+    /// Descriptors while nobody is connected.
+    idle_descriptors: usize,
+}
+
+/// What a server left behind.
+#[derive(Debug)]
+pub(crate) struct Stopped {
+    pub(crate) status: ExitStatus,
+    /// From its last line; those that are 0 are not there.
+    pub(crate) counters: BTreeMap<String, u64>,
+    pub(crate) lines: Vec<String>,
+}
+
+impl Stopped {
+    pub(crate) fn counter(&self, name: &str) -> u64 {
+        self.counters.get(name).copied().unwrap_or(0)
+    }
+}
+
+impl Server {
+    /// Serves `root` on a port of the system's choice, with these keys set.
+    pub(crate) fn start(root: &Path, keys: &[&str]) -> Self {
+        Self::on("127.0.0.1:0", root, keys)
+    }
+
+    /// As [`Server::start`], but on this address.
+    pub(crate) fn on(listen: &str, root: &Path, keys: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_adieu"));
+        command.args(["-p", listen, "-d"]).arg(root);
+        for key in keys {
+            command.args(["--set", key]);
+        }
+        let mut child = command
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the built binary");
+        let stderr = child.stderr.take().expect("a pipe");
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&lines);
+        let listener = thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                heard.lock().expect("no poison").push(line);
+            }
+        });
+        let mut server = Self {
+            child,
+            lines,
+            listener: Some(listener),
+            address: None,
+            idle_descriptors: 0,
+        };
+        server.says("adieu: serving ");
+        let first = server.lines.lock().expect("no poison")[0].clone();
+        server.address = first
+            .split_once("http://")
+            .map(|(_, rest)| rest.trim_end_matches('/'))
+            .map(|text| text.parse().expect("an address"));
+        server.idle_descriptors = descriptors(server.pid());
+        server
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.address.expect("TCP").port()
+    }
+
+    /// A new connection, with a read and a write timeout.
+    pub(crate) fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address.expect("TCP")).expect("a connection");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        stream.set_write_timeout(Some(PATIENCE)).expect("a timeout");
+        stream.set_nodelay(true).expect("TCP");
+        stream
+    }
+
+    /// A file of /proc about this server.
+    pub(crate) fn proc(&self, file: &str) -> String {
+        format!("/proc/{}/{file}", self.pid())
+    }
+
+    /// Descriptors of connections and of the files they are sent.
+    pub(crate) fn busy(&self) -> usize {
+        descriptors(self.pid()).saturating_sub(self.idle_descriptors)
+    }
+
+    /// Waits until every slot is home.
+    pub(crate) fn comes_home(&self) {
+        eventually("every slot comes home", || self.busy() == 0);
+    }
+
+    /// Waits until a line of its log begins so.
+    pub(crate) fn says(&self, start: &str) {
+        eventually(start, || {
+            let lines = self.lines.lock().expect("no poison");
+            lines.iter().any(|line| line.starts_with(start))
+        });
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.pid().to_string();
+        let told = Command::new("kill").args(["-s", name, &pid]).status();
+        assert!(told.expect("kill(1)").success());
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait(mut self) -> Stopped {
+        let mut status = None;
+        eventually("the server ends", || {
+            status = self.child.try_wait().expect("our child");
+            status.is_some()
+        });
+        if let Some(listener) = self.listener.take() {
+            listener.join().expect("no panic");
+        }
+        let lines = self.lines.lock().expect("no poison").clone();
+        let mut counters = BTreeMap::new();
+        let last = lines
+            .iter()
+            .find_map(|line| line.strip_prefix("adieu: stopped: "));
+        for pair in last.unwrap_or_default().split(' ') {
+            if let Some((name, value)) = pair.split_once('=') {
+                counters.insert(name.to_owned(), value.parse().expect("a number"));
+            }
+        }
+        Stopped {
+            status: status.expect("it ended"),
+            counters,
+            lines,
+        }
+    }
+
+    /// Stops it in peace and checks its books: every accepted connection ended once, without a
+    /// fault of ours.
+    pub(crate) fn stop(self) -> Stopped {
+        self.signal("TERM");
+        let stopped = self.wait();
+        assert!(stopped.status.success(), "{stopped:?}");
+        let sum = |group: &str| -> u64 {
+            let of_group = stopped
+                .counters
+                .iter()
+                .filter(|(n, _)| n.starts_with(group));
+            of_group.map(|(_, value)| value).sum()
+        };
+        assert_eq!(sum("misuse."), 0, "{stopped:?}");
+        assert_eq!(sum("close."), stopped.counter("accepted"), "{stopped:?}");
+        stopped
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,284 @@
+//! The documents say what the program does.
+//!
+//! Holds the tables of the documents and the annotated configuration together with the key table,
+//! and the names of tests and asserts in them together with the sources. When a page is stale, the
+//! test prints the lines that it must have.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test of texts; whatever is wrong with them shall stop it"
+)]
+
+use adieu::cli;
+use adieu::config::keys::{self, KEYS};
+use adieu::config::value::Kind;
+use adieu::config::{Config, Draft, Sizes};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
+
+fn path(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+fn read(name: &str) -> String {
+    fs::read_to_string(path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// All files beneath `folder` in one text.
+fn everything(folder: &str) -> String {
+    let mut open = vec![path(folder)];
+    let mut text = String::new();
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            open.extend(fs::read_dir(&path).unwrap().map(|e| e.unwrap().path()));
+        } else if let Ok(content) = fs::read_to_string(&path) {
+            text.push_str(&content);
+        }
+    }
+    text
+}
+
+/// The default of a key as `--set` takes it.
+fn default_of(key: &keys::Key) -> String {
+    key.value(&Config::default()).to_string()
+}
+
+/// What stands between `<!-- NAME -->` and `<!-- end -->`.
+fn section<'a>(page: &'a str, name: &str) -> &'a str {
+    let mark = format!("<!-- {name} -->\n");
+    let (_, rest) = page
+        .split_once(mark.as_str())
+        .unwrap_or_else(|| panic!("no {mark}"));
+    rest.split_once("<!-- end -->").unwrap().0
+}
+
+#[test]
+fn the_readme_has_every_key_with_its_default() {
+    let mut table = String::from("| key | default | values | meaning |\n|---|---|---|---|\n");
+    for key in KEYS {
+        let (default, range) = (default_of(key), key.kind.range());
+        let meaning = key.meaning;
+        writeln!(
+            table,
+            "| `{}` | `{default}` | {range} | {meaning} |",
+            key.name
+        )
+        .unwrap();
+    }
+    let page = read("README.md");
+    assert!(
+        section(&page, "keys") == table,
+        "README.md must have between its marks:\n{table}"
+    );
+}
+
+#[test]
+fn the_readme_has_every_flag() {
+    let help = cli::help();
+    let (_, rest) = help.split_once("Flags:\n").unwrap();
+    let (flags, _) = rest.split_once("\n\n").unwrap();
+    let page = read("README.md");
+    let written = section(&page, "flags");
+    let expected = format!("```text\n{flags}\n```\n");
+    assert!(
+        written == expected,
+        "README.md must have between its marks:\n{expected}"
+    );
+}
+
+#[test]
+fn the_readme_opens_with_the_two_commands() {
+    let page = read("README.md");
+    let head: Vec<&str> = page.lines().take(12).collect();
+    let at = |line: &str| head.iter().position(|l| l.trim() == line);
+    let (run, check) = (at("cargo run --release"), at("./check"));
+    assert!(run.is_some() && run < check, "{head:?}");
+}
+
+/// `[section]` and `name = value` lines, comments apart, as dotted keys in their order.
+fn settings(text: &str) -> Vec<(String, String)> {
+    let mut section = "";
+    let mut found = Vec::new();
+    for line in text.lines().map(str::trim) {
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        if let Some(name) = line.strip_prefix('[') {
+            section = name.strip_suffix(']').unwrap_or_else(|| panic!("{line}"));
+            continue;
+        }
+        let (name, value) = line.split_once(" = ").unwrap_or_else(|| panic!("{line}"));
+        found.push((format!("{section}.{name}"), value.to_owned()));
+    }
+    found
+}
+
+/// A value as TOML writes it, as the command line takes it: `["a", "b"]` is `a,b`.
+fn plain(value: &str) -> String {
+    let inside = value.strip_prefix('[').and_then(|v| v.strip_suffix(']'));
+    match (inside, value) {
+        (Some(""), _) => "none".to_owned(),
+        (Some(list), _) => {
+            let words: Vec<&str> = list
+                .split(", ")
+                .map(|word| word.trim_matches('"'))
+                .collect();
+            words.join(",")
+        }
+        (None, "true") => "on".to_owned(),
+        (None, "false") => "off".to_owned(),
+        (None, value) => value.trim_matches('"').to_owned(),
+    }
+}
+
+#[test]
+fn the_annotated_configuration_is_the_defaults() {
+    let text = read("conf/adieu.toml");
+    let settings = settings(&text);
+    let names: Vec<&str> = settings.iter().map(|(name, _)| name.as_str()).collect();
+    let expected: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
+    assert_eq!(names, expected, "every key once, in the order of the table");
+    let mut draft = Draft::new();
+    for ((name, value), key) in settings.iter().zip(KEYS) {
+        assert_eq!(plain(value), default_of(key), "{name}");
+        assert!(
+            text.contains(key.meaning),
+            "{name} is not explained: {}",
+            key.meaning
+        );
+        draft.set(name, &plain(value), "conf/adieu.toml").unwrap();
+    }
+    let setup = draft.finish(&Sizes::default()).unwrap();
+    let mut defaults = Config::default();
+    defaults.settle();
+    assert_eq!(setup.config, defaults);
+}
+
+/// The cells of every table row of a page, its head and rule left out.
+fn rows(page: &str) -> Vec<Vec<&str>> {
+    let cells = |line: &str| -> usize { line.matches('|').count() };
+    let lines: Vec<&str> = page.lines().collect();
+    let mut found = Vec::new();
+    for (index, line) in lines.iter().enumerate() {
+        let is_rule = |line: &str| line.starts_with("|---");
+        let is_head = lines.get(index + 1).is_some_and(|next| is_rule(next));
+        if line.starts_with('|') && !is_rule(line) && !is_head && cells(line) > 2 {
+            found.push(line.trim_matches('|').split('|').map(str::trim).collect());
+        }
+    }
+    found
+}
+
+/// The words in backticks.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+/// The keys whose value is a number: somebody may rely on it.
+fn numbers() -> impl Iterator<Item = &'static keys::Key> {
+    KEYS.iter()
+        .filter(|key| matches!(key.kind, Kind::Number { .. }))
+}
+
+#[test]
+fn the_page_of_limits_has_every_number_of_the_key_table_as_it_is() {
+    let page = read("docs/limits.md");
+    let rows = rows(&page);
+    for key in numbers() {
+        let row = rows
+            .iter()
+            .find(|row| row.get(1).is_some_and(|cell| cell.contains(key.name)));
+        let row = row.unwrap_or_else(|| panic!("docs/limits.md has no row for {}", key.name));
+        let default = format!("`{}`", default_of(key));
+        assert!(
+            row[0].contains(&default),
+            "{}: {default} is not in {:?}",
+            key.name,
+            row[0]
+        );
+    }
+    for row in &rows {
+        for name in quoted(row[1]).filter(|name| name.contains('.')) {
+            assert!(
+                keys::find(name).is_some(),
+                "docs/limits.md: there is no key {name}"
+            );
+        }
+    }
+}
+
+/// What a name in backticks claims to be, if it is one that can be looked for.
+fn missing(name: &str, code: &str) -> Option<String> {
+    let all = |wanted: fn(char) -> bool| name.contains('_') && name.chars().all(wanted);
+    if name.starts_with("tests/") || name.starts_with("src/") {
+        return (!path(name).exists()).then(|| format!("there is no file {name}"));
+    }
+    if all(|c| c.is_ascii_lowercase() || c == '_' || c.is_numeric()) {
+        let declared = format!("fn {name}(");
+        return (!code.contains(&declared)).then(|| format!("there is no function {name}"));
+    }
+    if all(|c| c.is_ascii_uppercase() || c == '_') {
+        let declared = format!("const {name}:");
+        return (!code.contains(&declared)).then(|| format!("there is no constant {name}"));
+    }
+    None
+}
+
+#[test]
+fn what_the_tables_name_exists() {
+    let code = everything("src") + &everything("tests");
+    let mut found = Vec::new();
+    for page in ["docs/limits.md", "docs/ARCHITECTURE.md"] {
+        let text = read(page);
+        for name in rows(&text)
+            .iter()
+            .flat_map(|row| row.iter().flat_map(|cell| quoted(cell)))
+        {
+            found.extend(missing(name, &code).map(|what| format!("{page}: {what}")));
+        }
+    }
+    found.sort();
+    found.dedup();
+    assert!(found.is_empty(), "\n{}\n", found.join("\n"));
+}
+
+#[test]
+fn the_architecture_fits_a_few_screens() {
+    let lines = read("docs/ARCHITECTURE.md").lines().count();
+    assert!(lines <= 150, "{lines} lines");
+}
+
+#[test]
+fn every_decision_has_its_five_parts() {
+    let mut pages: Vec<PathBuf> = fs::read_dir(path("docs/decisions"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    pages.sort();
+    assert!(pages.len() >= 9);
+    for (index, page) in pages.iter().enumerate() {
+        let name = page.file_name().unwrap().to_str().unwrap();
+        assert!(
+            name.starts_with(&format!("{:04}-", index + 1)),
+            "{name} is out of order"
+        );
+        let text = fs::read_to_string(page).unwrap();
+        let mut rest = text.as_str();
+        for part in [
+            "Context",
+            "Options",
+            "Choice",
+            "Cost",
+            "What would change our mind",
+        ] {
+            let mark = format!("\n## {part}\n");
+            let found = rest.split_once(mark.as_str());
+            rest = found
+                .unwrap_or_else(|| panic!("{name}: no \"{part}\" in its place"))
+                .1;
+        }
+    }
+}

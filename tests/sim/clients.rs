@@ -1,0 +1,268 @@
+//! The plans of all kinds of clients.
+//!
+//! Owns [`Kind`] and how each is made from chance. It must not run them. Invariant: a plan of a
+//! well-behaved kind fits every deadline of the server on the links that [`link`] makes.
+
+use crate::answers::{BIG, Expected, FILES, SMALL};
+use crate::peer::{Client, Reads, Step};
+use crate::rng::Rng;
+use crate::tcp::Link;
+
+/// What a client is like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// One request, reads all, closes.
+    Polite,
+    /// Several requests, one after the other.
+    KeepAlive,
+    /// Twenty requests at once, a malformed one among them.
+    Pipeliner,
+    /// A large upload that is refused; sends all before it reads.
+    WriterFirst,
+    /// Reads its answers and never closes.
+    NeverFin,
+    /// Its machine goes off.
+    Vanisher,
+    /// Shuts its side right behind the request.
+    HalfCloser,
+    /// Reads little at a time.
+    SlowReader,
+    /// Sends byte by byte.
+    ByteWise,
+    /// Never finishes its head, or its body.
+    HalfHead,
+    /// Resets in the middle of the answer.
+    Resetter,
+    /// Is refused and goes on sending a byte now and then.
+    Dribbler,
+    /// Never reads its large answer.
+    Stuck,
+}
+
+/// All kinds; those that come often stand twice.
+const KINDS: [Kind; 18] = [
+    Kind::Polite,
+    Kind::Polite,
+    Kind::Polite,
+    Kind::KeepAlive,
+    Kind::KeepAlive,
+    Kind::Pipeliner,
+    Kind::Pipeliner,
+    Kind::WriterFirst,
+    Kind::NeverFin,
+    Kind::Vanisher,
+    Kind::HalfCloser,
+    Kind::HalfCloser,
+    Kind::SlowReader,
+    Kind::ByteWise,
+    Kind::HalfHead,
+    Kind::Resetter,
+    Kind::Dribbler,
+    Kind::Stuck,
+];
+
+impl Kind {
+    /// It is owed whole answers, no failing send, no RST and a FIN.
+    pub(crate) fn is_good(self) -> bool {
+        !matches!(
+            self,
+            Self::Vanisher | Self::Resetter | Self::Dribbler | Self::Stuck
+        )
+    }
+}
+
+/// A link to a client. `near`: for runs in which slots are short and a second decides.
+pub(crate) fn link(rng: &mut Rng, near: bool) -> Link {
+    let burst = rng.pick(&[1_460, 5_840, 16_384]);
+    if near {
+        return Link {
+            rtt_ms: rng.range(0, 40),
+            rate: rng.range(1_000, 10_000),
+            loss: 0,
+            burst,
+            delayed_ack_ms: rng.pick(&[0, 40]),
+        };
+    }
+    Link {
+        rtt_ms: rng.pick(&[0, 1, 10, 40, 120]) + rng.range(0, 5),
+        rate: rng.pick(&[200, 1_000, 10_000]),
+        loss: rng.pick(&[0, 0, 5, 20]),
+        burst,
+        delayed_ack_ms: rng.pick(&[0, 40]),
+    }
+}
+
+fn get(file: usize, close: bool) -> Vec<u8> {
+    let close = if close { "Connection: close\r\n" } else { "" };
+    format!(
+        "GET /{} HTTP/1.1\r\nHost: sim\r\n{close}\r\n",
+        FILES[file].0
+    )
+    .into_bytes()
+}
+
+fn whole(bytes: Vec<u8>) -> Step {
+    pieces(bytes, usize::MAX, 0)
+}
+
+fn pieces(bytes: Vec<u8>, piece: usize, pause_ms: u64) -> Step {
+    Step::Send {
+        bytes,
+        done: 0,
+        piece,
+        pause_ms,
+    }
+}
+
+fn file(file: usize) -> Expected {
+    Expected {
+        status: 200,
+        file: Some(file),
+    }
+}
+
+fn page(status: u16) -> Expected {
+    Expected { status, file: None }
+}
+
+/// A client of a random kind.
+pub(crate) fn client(rng: &mut Rng, link: Link) -> Client {
+    let kind = rng.pick(&KINDS);
+    let (plan, expected) = made(kind, rng, link);
+    let reads = match kind {
+        Kind::WriterFirst | Kind::Stuck => Reads::Never,
+        Kind::SlowReader => Reads::Slow(rng.size(2_000, 8_000), rng.range(20, 100)),
+        Kind::Polite
+        | Kind::KeepAlive
+        | Kind::Pipeliner
+        | Kind::NeverFin
+        | Kind::Vanisher
+        | Kind::HalfCloser
+        | Kind::ByteWise
+        | Kind::HalfHead
+        | Kind::Resetter
+        | Kind::Dribbler => Reads::Eager,
+    };
+    Client::new(kind, plan, expected, reads)
+}
+
+type Made = (Vec<Step>, Vec<Expected>);
+
+/// What a client of this kind does, and what it is owed.
+fn made(kind: Kind, rng: &mut Rng, link: Link) -> Made {
+    let one = rng.size(SMALL, BIG);
+    let request = whole(get(one, rng.chance(700)));
+    let answer = vec![file(one)];
+    match kind {
+        Kind::Polite | Kind::SlowReader => (vec![request, Step::End, Step::Close], answer),
+        Kind::KeepAlive => keep_alive(rng),
+        Kind::Pipeliner => pipeliner(rng),
+        Kind::WriterFirst => writer_first(rng, link),
+        Kind::NeverFin => (vec![request, Step::End, Step::Hold], answer),
+        Kind::Vanisher => vanisher(rng),
+        Kind::HalfCloser => {
+            let request = whole(get(one, false));
+            (vec![request, Step::Shut, Step::End, Step::Close], answer)
+        }
+        Kind::ByteWise => {
+            let request = pieces(get(one, true), 1, rng.range(1, 50));
+            (vec![request, Step::End, Step::Close], answer)
+        }
+        Kind::HalfHead => {
+            let (mut half, _) = upload(20_000, "");
+            half.extend_from_slice(&[b'h'; 10_000]);
+            half.truncate(rng.pick(&[1, 10, half.len()]));
+            (vec![whole(half), Step::End, Step::Close], vec![page(408)])
+        }
+        Kind::Resetter => {
+            let pause = Step::Pause(rng.range(0, 500));
+            (vec![request, pause, Step::Abort], answer)
+        }
+        Kind::Dribbler => {
+            let (head, refused) = upload(1 << 20, "");
+            let piece = rng.pick(&[1, 600]);
+            let drip = pieces(vec![b'd'; 100 * piece], piece, rng.range(100, 900));
+            (vec![whole(head), drip, Step::Hold], refused)
+        }
+        Kind::Stuck => (vec![whole(get(BIG, false)), Step::Hold], vec![file(BIG)]),
+    }
+}
+
+fn keep_alive(rng: &mut Rng) -> Made {
+    let requests = rng.size(2, 6);
+    let (mut plan, mut expected) = (vec![], vec![]);
+    for n in 1..=requests {
+        let one = rng.size(SMALL, BIG);
+        let close = n == requests && rng.chance(300);
+        plan.extend([whole(get(one, close)), Step::Answers(n)]);
+        if n < requests {
+            plan.push(Step::Pause(rng.pick(&[0, 0, 1, 300, 3_000, 6_000])));
+        }
+        expected.push(file(one));
+    }
+    if rng.chance(500) {
+        plan.push(Step::Shut);
+    }
+    plan.extend([Step::End, Step::Close]);
+    (plan, expected)
+}
+
+fn pipeliner(rng: &mut Rng) -> Made {
+    let bad = rng.size(5, 15);
+    let (mut bytes, mut expected) = (vec![], vec![]);
+    for n in 0..20 {
+        let one = rng.pick(&[SMALL, SMALL, 1, 1, 1, BIG]);
+        if n < bad {
+            bytes.extend(get(one, false));
+            expected.push(file(one));
+        } else if n == bad {
+            bytes.extend(b"GET /small.txt HTTP/1.1\r\nHost: sim\r\nA malformed field\r\n\r\n");
+            expected.push(page(400));
+        } else {
+            bytes.extend(get(one, false));
+        }
+    }
+    (vec![whole(bytes), Step::End, Step::Close], expected)
+}
+
+/// The head of an upload, and its refusal.
+fn upload(length: usize, field: &str) -> (Vec<u8>, Vec<Expected>) {
+    let framing = match length {
+        0 => "Transfer-Encoding: chunked".to_owned(),
+        length => format!("Content-Length: {length}"),
+    };
+    let head = format!("POST /small.txt HTTP/1.1\r\nHost: sim\r\n{framing}\r\n{field}\r\n");
+    (head.into_bytes(), vec![page(405)])
+}
+
+fn writer_first(rng: &mut Rng, link: Link) -> Made {
+    // What a window per round trip carries within the longest goodbye.
+    let most = if link.loss == 0 { 2_048 } else { 512 };
+    let length = rng
+        .pick(&[64, 65, 100, 100, 300, 300, 1_000, 2_048])
+        .min(most)
+        * 1_024;
+    let field = rng.pick(&["", "", "Connection: close\r\n", "Expect: 100-continue\r\n"]);
+    let chunked = rng.chance(200);
+    let (mut bytes, expected) = upload(if chunked { 0 } else { length }, field);
+    if chunked {
+        bytes.extend_from_slice(format!("{length:x}\r\n").as_bytes());
+    }
+    bytes.extend_from_slice(&vec![b'u'; length]);
+    if chunked {
+        bytes.extend_from_slice(b"\r\n0\r\n\r\n");
+    }
+    let think = Step::Pause(rng.pick(&[0, 100, 5_000]));
+    let plan = vec![whole(bytes), Step::Read, Step::End, think, Step::Close];
+    (plan, expected)
+}
+
+fn vanisher(rng: &mut Rng) -> Made {
+    let one = rng.size(SMALL, BIG);
+    let mut plan = vec![];
+    if rng.chance(800) {
+        plan.push(whole(get(one, rng.chance(500))));
+    }
+    plan.extend([Step::Pause(rng.range(0, 400)), Step::Vanish]);
+    (plan, vec![file(one)])
+}

@@ -1,0 +1,353 @@
+//! Everything outside the reactor, and one run of it.
+//!
+//! Owns [`World`] (wire, clients, poller, accept queue), the run of a seed and what must hold in
+//! it. It must not look into the reactor but through its public accessors. Invariant: the same seed
+//! gives the same run.
+
+use crate::answers::Root;
+use crate::clients;
+use crate::end::End;
+use crate::kernel::{Epoll, FakeNet, Mishaps};
+use crate::peer::Client;
+use crate::rng::Rng;
+use crate::tcp::{CLIENT, Pair, SERVER, Tcp};
+use crate::wire::{Mail, Wire};
+use adieu::config::Config;
+use adieu::connection::limits::Limits;
+use adieu::connection::state::Teardown;
+use adieu::reactor::Reactor;
+use adieu::report::counters::Counters;
+use adieu::site::Site;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+/// Most turns of a run; a run that takes more does not end.
+const TURNS: usize = 300_000;
+/// A SYN that found the accept queue full is sent again after this.
+const SYN_AGAIN_MS: u64 = 1_000;
+/// One tick of the timers, and what a turn may take.
+const LATE_MS: u64 = 150;
+
+/// Longer than it takes to notice that there is nothing to wait for.
+const IDLE_MS: u64 = 500;
+
+/// Everything outside the reactor.
+#[derive(Debug)]
+pub(crate) struct World {
+    /// The wire.
+    pub(crate) tcp: Tcp,
+    /// The clients; connection n is client n's.
+    pub(crate) clients: Vec<Client>,
+    /// The poller.
+    pub(crate) epoll: Epoll,
+    /// The accept queue.
+    pub(crate) waiting: VecDeque<usize>,
+    /// How often something goes wrong.
+    pub(crate) mishaps: Mishaps,
+    /// Which sockets the server has.
+    pub(crate) open: Vec<bool>,
+    /// When the server shut its side.
+    pub(crate) shut_at: Vec<Option<u64>>,
+    /// Since when the client's FIN is here and all of ours acknowledged.
+    through_at: Vec<Option<u64>>,
+    /// Signals that nobody took.
+    pub(crate) signals: usize,
+    /// The listener is closed.
+    pub(crate) deaf: bool,
+    /// Nothing will ever happen again.
+    pub(crate) asleep: bool,
+    /// What must not be.
+    pub(crate) faults: Vec<String>,
+    backlog: usize,
+    /// Somebody may wait for a buffer: then it takes as long as it takes.
+    short: bool,
+    files: Rc<[Vec<u8>]>,
+    trace: bool,
+}
+
+impl World {
+    /// A line of the trace.
+    pub(crate) fn note(&self, what: impl FnOnce() -> String) {
+        if self.trace {
+            println!("{:>7} {}", self.tcp.now, what());
+        }
+    }
+
+    /// Something that must not be.
+    pub(crate) fn fault(&mut self, what: String) {
+        self.faults.push(what);
+    }
+
+    /// Brings everything that has arrived, and lets who was woken act.
+    pub(crate) fn deliver(&mut self) {
+        while let Some((at, side, wire)) = self.tcp.mail.due(self.tcp.now) {
+            match wire {
+                Wire::Syn => self.syn(at),
+                Wire::SynAck => {
+                    self.clients[at].connected = true;
+                    self.tcp.woken.push_back((at, CLIENT));
+                }
+                Wire::Signal => {
+                    self.signals += 1;
+                    self.epoll.signal();
+                }
+                Wire::Segment { .. }
+                | Wire::Ack { .. }
+                | Wire::Reset
+                | Wire::Uncork
+                | Wire::OrphanOver
+                | Wire::Wake => self.tcp.arrive(at, side, wire),
+            }
+            while let Some((at, side)) = self.tcp.woken.pop_front() {
+                if side == SERVER {
+                    self.epoll.wake(at);
+                } else {
+                    self.clients[at].run(at, &mut self.tcp, &self.files);
+                }
+            }
+        }
+    }
+
+    fn syn(&mut self, at: usize) {
+        let now = self.tcp.now;
+        if self.deaf {
+            self.clients[at].connected = true;
+            self.tcp.abort(at, SERVER);
+            return;
+        }
+        if self.waiting.len() > self.backlog {
+            self.tcp
+                .mail
+                .post(now + SYN_AGAIN_MS, at, SERVER, Wire::Syn);
+            return;
+        }
+        self.waiting.push_back(at);
+        self.epoll.knock();
+        let half = self.tcp.pairs[at].link.rtt_ms / 2;
+        self.tcp.mail.post(now + half, at, CLIENT, Wire::SynAck);
+    }
+
+    /// Notes since when the server has nothing to wait for.
+    fn look(&mut self) {
+        for (at, through) in self.through_at.iter_mut().enumerate() {
+            let end = self.tcp.end(at, SERVER);
+            let waits = self.open[at] && end.fin_seen && end.unacknowledged() == 0;
+            if !waits || self.short {
+                *through = None;
+            } else if through.is_none() {
+                *through = Some(self.tcp.now);
+            }
+        }
+    }
+
+    /// The server is gone: what is on its way still arrives.
+    fn rest(&mut self) {
+        while let Some(next) = self.tcp.mail.next_at() {
+            self.tcp.now = next;
+            self.deliver();
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        let silent = self.clients.iter().all(|c| c.connected && c.is_silent());
+        self.asleep || (silent && self.waiting.is_empty() && !self.open.contains(&true))
+    }
+}
+
+/// What a seed chooses.
+#[derive(Debug)]
+pub(crate) struct Scene {
+    /// Slots and buffers are fewer than clients.
+    pub(crate) short: bool,
+    /// The server is asked to stop in the middle.
+    pub(crate) stops: bool,
+    slots: u16,
+    buffers: u16,
+    clients: usize,
+}
+
+/// What came of a run.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// The scene.
+    pub(crate) scene: Scene,
+    /// The clients at the end.
+    pub(crate) clients: Vec<Client>,
+    /// Turns of the loop.
+    pub(crate) turns: usize,
+    /// The counters.
+    pub(crate) counters: Counters,
+    /// Virtual time at the end.
+    pub(crate) ms: u64,
+}
+
+fn scene(rng: &mut Rng) -> Scene {
+    let short = rng.chance(350);
+    let stops = rng.chance(150);
+    let clients = rng.size(2, 20);
+    if short {
+        return Scene {
+            short,
+            stops,
+            slots: rng.range(4, 8) as u16,
+            buffers: rng.range(3, 5) as u16,
+            clients,
+        };
+    }
+    Scene {
+        short,
+        stops,
+        slots: 24,
+        buffers: 24,
+        clients,
+    }
+}
+
+fn mishaps(rng: &mut Rng) -> Mishaps {
+    Mishaps {
+        short_write: rng.pick(&[0, 0, 100, 500]),
+        storm: rng.pick(&[0, 0, 50, 200]),
+        no_descriptor: rng.pick(&[0, 0, 200]),
+        stale: rng.pick(&[0, 300, 1000]),
+        stir: rng.pick(&[0, 20, 200]),
+        few_events: rng.pick(&[0, 0, 300]),
+    }
+}
+
+fn build(seed: u64, root: &Root, trace: bool) -> (Scene, World) {
+    let mut rng = Rng::new(seed);
+    let scene = scene(&mut rng);
+    let n = scene.clients;
+    let mishaps = mishaps(&mut rng);
+    let mut clients: Vec<Client> = vec![];
+    let mut mail = Mail::default();
+    let mut pairs = vec![];
+    let span_ms = rng.pick(&[1, 200, 5_000]);
+    for at in 0..n {
+        let link = clients::link(&mut rng, scene.short);
+        clients.push(clients::client(&mut rng, link));
+        let client_bytes = rng.pick(&[8, 16, 64]) * 1_024;
+        // The largest takes more than the loop gives one connection in a turn.
+        let server_bytes = rng.pick(&[8, 32, 32, 64, if scene.short { 32 } else { 1_024 }]) * 1_024;
+        let server = End::new(server_bytes, 64 * 1_024, client_bytes);
+        let client = End::new(rng.pick(&[16, 64, 256]) * 1_024, client_bytes, 64 * 1_024);
+        let ends = [server, client];
+        pairs.push(Pair { link, ends });
+        mail.post(rng.range(0, span_ms), at, SERVER, Wire::Syn);
+    }
+    if scene.stops {
+        mail.post(rng.range(0, 2 * span_ms), 0, SERVER, Wire::Signal);
+    }
+    let tcp = Tcp {
+        now: 0,
+        rng,
+        mail,
+        pairs,
+        woken: VecDeque::new(),
+    };
+    let world = World {
+        tcp,
+        clients,
+        epoll: Epoll::new(n),
+        waiting: VecDeque::new(),
+        mishaps,
+        open: vec![false; n],
+        shut_at: vec![None; n],
+        through_at: vec![None; n],
+        signals: 0,
+        deaf: false,
+        asleep: false,
+        faults: vec![],
+        backlog: 16,
+        short: scene.short,
+        files: Rc::clone(&root.files),
+        trace,
+    };
+    (scene, world)
+}
+
+/// Runs a seed to its end; panics when something does not hold that holds for every client.
+pub(crate) fn run(seed: u64, teardown: Teardown, root: &Root, trace: bool) -> Outcome {
+    let (scene, world) = build(seed, root, trace);
+    let config = Config {
+        root: root.path.clone(),
+        connections: scene.slots,
+        buffers: scene.buffers,
+        connections_per_address: scene.slots,
+        ..Config::default()
+    };
+    let world = Rc::new(RefCell::new(world));
+    let site = Site::new(&config).unwrap();
+    let mut reactor = Reactor::new(FakeNet(Rc::clone(&world)), site, &config, teardown);
+    let mut turns = 0;
+    while !world.borrow().is_over() && !reactor.finished() {
+        turns += 1;
+        let now = world.borrow().tcp.now;
+        assert!(
+            turns < TURNS,
+            "does not end: {now} ms, {:?}",
+            reactor.census()
+        );
+        reactor.turn().unwrap();
+        world.borrow_mut().look();
+        holds(&reactor, &world.borrow(), &config.limits, teardown);
+    }
+    ends(&reactor);
+    world.borrow_mut().rest();
+    let counters = reactor.counters().clone();
+    drop(reactor);
+    let world = Rc::try_unwrap(world).unwrap().into_inner();
+    Outcome {
+        scene,
+        ms: world.tcp.now,
+        clients: world.clients,
+        turns,
+        counters,
+    }
+}
+
+/// What holds after every turn.
+fn holds(reactor: &Reactor<FakeNet>, world: &World, limits: &Limits, teardown: Teardown) {
+    reactor.check();
+    assert!(world.faults.is_empty(), "{:?}", world.faults);
+    let counters = reactor.counters();
+    let live: usize = reactor.census().iter().sum();
+    let open = world.open.iter().filter(|open| **open).count();
+    assert_eq!(live, open, "slots and sockets");
+    assert_eq!(counters.accepted(), counters.closed() + live as u64);
+    let longest_ms = match teardown {
+        Teardown::SoLinger => u64::from(limits.so_linger_s) * 1_000,
+        Teardown::Linger | Teardown::Plain => u64::from(limits.linger_total_ms),
+    };
+    for (at, through) in world.through_at.iter().enumerate() {
+        let lasts_ms = through.map_or(0, |through| world.tcp.now - through);
+        let kind = world.clients[at].kind;
+        assert!(
+            lasts_ms <= IDLE_MS,
+            "client {at}, {kind:?}: its FIN was here for {lasts_ms} ms"
+        );
+    }
+    for (at, shut) in world.shut_at.iter().enumerate() {
+        let lasts_ms = shut.map_or(0, |shut| world.tcp.now - shut);
+        let kind = world.clients[at].kind;
+        assert!(
+            lasts_ms <= longest_ms + LATE_MS,
+            "client {at}, {kind:?}: a goodbye of {lasts_ms} ms"
+        );
+    }
+}
+
+/// What holds at the end.
+fn ends(reactor: &Reactor<FakeNet>) {
+    let counters = reactor.counters();
+    assert_eq!(reactor.census().iter().sum::<usize>(), 0, "nobody is left");
+    let (home, count) = reactor.buffers_home();
+    assert_eq!(home, count, "every buffer is home");
+    assert_eq!(counters.accepted(), counters.closed(), "one reason each");
+    let misuses: Vec<_> = counters
+        .each()
+        .filter(|(group, _, n)| *group == "misuse" && *n > 0)
+        .collect();
+    assert!(misuses.is_empty(), "{misuses:?}");
+}
