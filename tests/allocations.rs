@@ -24,6 +24,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
@@ -74,18 +75,21 @@ static ALLOCATOR: Counting = Counting;
 /// A reactor in its own thread, which answers how often it has called the allocator.
 struct Counted {
     address: SocketAddr,
-    ask: AtomicBoolPair,
+    ask: Arc<Ask>,
     answers: Receiver<u64>,
 }
 
 /// What the test asks the thread for.
-#[derive(Clone)]
-struct AtomicBoolPair(std::sync::Arc<(AtomicBool, AtomicBool)>);
+#[derive(Default)]
+struct Ask {
+    calls: AtomicBool,
+    end: AtomicBool,
+}
 
 impl Counted {
     fn start(config: Config) -> Self {
-        let ask = AtomicBoolPair(std::sync::Arc::default());
-        let asked = ask.clone();
+        let ask = Arc::new(Ask::default());
+        let asked = Arc::clone(&ask);
         let (tell_address, address) = mpsc::channel();
         let (tell, answers) = mpsc::channel();
         thread::spawn(move || serve(&config, &asked, &tell_address, &tell));
@@ -98,7 +102,7 @@ impl Counted {
 
     /// Allocator calls so far. The loop must be woken to answer.
     fn calls(&self) -> u64 {
-        self.ask.0.0.store(true, Ordering::SeqCst);
+        self.ask.calls.store(true, Ordering::SeqCst);
         let waker = TcpStream::connect(self.address).expect("a connection");
         drop(waker);
         self.answers.recv_timeout(PATIENCE).expect("an answer")
@@ -114,20 +118,20 @@ impl Counted {
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.ask.0.1.store(true, Ordering::SeqCst);
+        self.ask.end.store(true, Ordering::SeqCst);
         let _ = TcpStream::connect(self.address);
     }
 }
 
-fn serve(config: &Config, asked: &AtomicBoolPair, ready: &Sender<SocketAddr>, tell: &Sender<u64>) {
+fn serve(config: &Config, asked: &Ask, ready: &Sender<SocketAddr>, tell: &Sender<u64>) {
     let site = Site::new(config).expect("a site");
     let kernel = Kernel::open(config).expect("a listener");
     let address = kernel.addresses().next().expect("one address");
     let mut reactor = Reactor::new(kernel, site, config, BUILT);
     ready.send(address).expect("the test waits");
-    while !asked.0.1.load(Ordering::SeqCst) {
+    while !asked.end.load(Ordering::SeqCst) {
         reactor.turn().expect("a turn");
-        if asked.0.0.swap(false, Ordering::SeqCst) {
+        if asked.calls.swap(false, Ordering::SeqCst) {
             // What sending allocates is not counted.
             let calls = CALLS.with(Cell::get);
             let told = tell.send(calls);

@@ -2,7 +2,7 @@
 
 use super::Connection;
 use super::head::Found;
-use super::limits::Limits;
+use super::limits::{Limits, WRITE_LOOKS};
 use super::linger::{Linger, Queues};
 use super::need::How;
 use super::reason::{CloseReason, Reject};
@@ -25,6 +25,10 @@ impl Connection {
             self.look_at_goodbye(queues, turn);
             return;
         }
+        if self.state == State::Respond {
+            self.write_tick(queues, turn);
+            return;
+        }
         if turn.now < self.until(turn.limits) {
             return;
         }
@@ -32,15 +36,16 @@ impl Connection {
             Deadline::Idle => self.idle_over(queues, turn),
             // A head that has come is answered, however late we are.
             Deadline::Head if self.found != Found::More => {}
+            // Blank lines behind the last request are no beginning of another.
+            Deadline::Head if self.scan.is_blank() => self.idle_over(queues, turn),
             Deadline::Head => self.refusal = Some(Reject::LateHead),
             Deadline::Body => self.body_tick(turn),
-            Deadline::Write => self.write_tick(queues, turn),
             // shutdown(SHUT_WR) was never reported.
             Deadline::Linger => {
                 let how = undelivered(queues);
                 self.end(Event::LingerOver, CloseReason::LingerTotal, how, turn);
             }
-            Deadline::None => {}
+            Deadline::Write | Deadline::None => {}
         }
     }
 
@@ -50,7 +55,7 @@ impl Connection {
         if self.refusal.is_some() {
             return;
         }
-        if turn.now >= self.body_until || gained < floor {
+        if turn.now >= self.checkpoint || gained < floor {
             self.refusal = Some(Reject::LateBody);
             return;
         }
@@ -65,12 +70,14 @@ impl Connection {
         if acked != self.mark {
             self.mark = acked;
             self.deadline = turn.now.after(turn.limits.write_ms);
-            return;
+        } else if turn.now >= self.deadline {
+            self.end(Event::Stuck, CloseReason::TimeoutWrite, How::Reset, turn);
         }
-        self.end(Event::Stuck, CloseReason::TimeoutWrite, How::Reset, turn);
+        self.checkpoint = turn.now.after(turn.limits.write_ms / WRITE_LOOKS);
     }
 
     fn idle_over(&mut self, queues: Queues, turn: &Turn<'_>) {
+        self.drop_bytes();
         self.linger = Linger::new(Some(0), turn.limits);
         if self.teardown == Teardown::Plain {
             self.over = Some((CloseReason::Plain, self.parting(queues, turn.limits)));
@@ -120,18 +127,27 @@ impl Connection {
         self.end(Event::Stuck, CloseReason::FileShrank, How::Reset, turn);
     }
 
-    /// The slot is needed (Idle and Linger only).
+    /// The slot is needed (Idle, Linger, and a Respond that makes no progress).
     pub fn evict(&mut self, queues: Queues, turn: &Turn<'_>) {
-        let how = match self.state {
-            State::Linger if queues.unacknowledged > 0 => How::Reset,
-            State::Idle
-            | State::Head
-            | State::Body
-            | State::Respond
-            | State::Linger
-            | State::Closed => self.parting(queues, turn.limits),
+        let (event, how) = match self.state {
+            State::Respond => (Event::Stuck, How::Reset),
+            State::Linger if queues.unacknowledged > 0 => (Event::Evicted, How::Reset),
+            State::Idle | State::Head | State::Body | State::Linger | State::Closed => {
+                (Event::Evicted, self.parting(queues, turn.limits))
+            }
         };
-        self.end(Event::Evicted, CloseReason::Evicted, how, turn);
+        self.end(event, CloseReason::Evicted, how, turn);
+    }
+
+    /// The buffer is needed, and holds nothing but requests ([`Connection::holds_only_requests`]):
+    /// the response that flows becomes the last, and they are written off unanswered, so that the
+    /// client may send them again (RFC 9112 section 9.3.1).
+    pub fn write_off_requests(&mut self, turn: &Turn<'_>) {
+        if self.holds_only_requests() {
+            self.last = true;
+            self.linger = Linger::new(None, turn.limits);
+            self.write_off_input();
+        }
     }
 
     /// The buffer is needed (Head and Body only): 408, so that the request is tried again.

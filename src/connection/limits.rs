@@ -46,6 +46,9 @@ pub struct Limits {
     pub stop_ms: u32,
 }
 
+/// In the time after which a response without progress is stuck, progress is looked for so often:
+/// the end comes at most a quarter late.
+pub const WRITE_LOOKS: u32 = 4;
 /// Less than this in one idle period counts as idle: a peer that trickles one byte per half second
 /// keeps nginx and Apache busy for 30 s.
 pub const LINGER_FLOOR_BYTES: u64 = 1024;

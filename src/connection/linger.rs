@@ -13,6 +13,9 @@ use super::limits::{LINGER_FLOOR_BYTES, LINGER_SLACK_BYTES, Limits};
 use super::reason::CloseReason;
 use super::time::Ms;
 
+/// What SIOCOUTQ counts for our FIN.
+const FIN: u32 = 1;
+
 /// What the kernel holds for one connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Queues {
@@ -158,8 +161,12 @@ impl Linger {
         limits: &Limits,
     ) -> Option<CloseReason> {
         if queues.unacknowledged < self.unacknowledged {
+            let delivered = self.unacknowledged > FIN && queues.unacknowledged <= FIN;
             self.unacknowledged = queues.unacknowledged;
             self.moved_ms = self.elapsed_ms(now);
+            if delivered {
+                self.open_window(queues, now); // its silence begins to count here
+            }
         }
         if queues.unacknowledged == 0 {
             if eof {
@@ -202,13 +209,26 @@ impl Linger {
             if self.idle_ms == limits.linger_idle_ms {
                 self.idle_ms = patience(queues, limits);
             }
-            let idle = now >= self.window_end();
-            return idle.then_some(CloseReason::LingerIdle);
+            if now < self.window_end() {
+                return None;
+            }
+            // While a part of the answer is on its way the peer may pause as it may in the
+            // response.
+            let still_owed = queues.unacknowledged > FIN;
+            let pause_ms = now.since(self.moved());
+            if !still_owed || pause_ms >= u64::from(limits.write_ms) {
+                return Some(CloseReason::LingerIdle);
+            }
         }
+        self.open_window(queues, now);
+        None
+    }
+
+    /// An idle window begins.
+    fn open_window(&mut self, queues: Queues, now: Ms) {
         self.window_ms = self.elapsed_ms(now);
         self.window_discarded = self.discarded;
         self.window_unacknowledged = queues.unacknowledged;
-        None
     }
 }
 

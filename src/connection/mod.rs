@@ -31,6 +31,7 @@ pub use need::{Act, How, Need, Read, Write};
 
 use body::Body;
 use head::{Found, Scan};
+use limits::WRITE_LOOKS;
 use linger::Linger;
 use reason::{CloseReason, Misuse, Reject};
 use span::Span;
@@ -74,8 +75,9 @@ pub struct Connection {
     /// Respond: bytes acknowledged at the last look.
     mark: u64,
     deadline: Ms,
-    /// Body: the end of its total time. The deadline is the end of the rate window.
-    body_until: Ms,
+    /// A second moment to look at. Body: the end of its total time, the deadline being the end of
+    /// the rate window. Respond: the next look at the acknowledgements.
+    checkpoint: Ms,
     linger: Linger,
 }
 
@@ -108,7 +110,7 @@ impl Connection {
             sent: 0,
             mark: 0,
             deadline: turn.now.after(turn.limits.head_ms),
-            body_until: Ms(0),
+            checkpoint: Ms(0),
             linger: Linger::new(Some(0), turn.limits),
         }
     }
@@ -138,11 +140,12 @@ impl Connection {
             State::Body => {
                 self.mark = 0;
                 self.deadline = turn.now.after(limits.body_window_ms);
-                self.body_until = turn.now.after(limits.body_ms);
+                self.checkpoint = turn.now.after(limits.body_ms);
             }
             State::Respond if entered => {
                 self.mark = self.sent;
                 self.deadline = turn.now.after(limits.write_ms);
+                self.checkpoint = turn.now.after(limits.write_ms / WRITE_LOOKS);
             }
             State::Respond => {}
             State::Linger => self.deadline = turn.now.after(limits.linger_total_ms),

@@ -10,7 +10,7 @@ use super::limits::Limits;
 use super::linger::Linger;
 use super::reason::{CloseReason, Misuse, Reject};
 use super::state::{self, Deadline, State, Teardown};
-use super::time::Ms;
+use super::time::{Ms, Turn};
 
 /// What the shell should do next for this connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,8 +156,8 @@ impl Connection {
                 Teardown::SoLinger => self.deadline,
                 Teardown::Linger | Teardown::Plain => self.linger.until(self.eof, limits),
             },
-            Deadline::Body => self.deadline.min(self.body_until),
-            Deadline::Idle | Deadline::Head | Deadline::Write | Deadline::Linger => self.deadline,
+            Deadline::Body | Deadline::Write => self.deadline.min(self.checkpoint),
+            Deadline::Idle | Deadline::Head | Deadline::Linger => self.deadline,
             Deadline::None => Ms(u64::MAX),
         }
     }
@@ -186,6 +186,20 @@ impl Connection {
         // Outside of Body these are 0.
         self.body_bytes
             .saturating_add(u64::try_from(self.input.len()).unwrap_or(0))
+    }
+
+    /// Respond: for how long no acknowledgement has moved, as far as was looked
+    /// ([`Connection::tick`] looks), ms.
+    #[must_use]
+    pub fn unmoved_ms(&self, turn: &Turn<'_>) -> u64 {
+        let write_ms = u64::from(turn.limits.write_ms);
+        write_ms.saturating_sub(self.deadline.since(turn.now))
+    }
+
+    /// Respond: its buffer holds nothing but requests that wait for the file to be sent.
+    #[must_use]
+    pub fn holds_only_requests(&self) -> bool {
+        self.state == State::Respond && self.output.is_empty() && !self.input.is_empty()
     }
 
     /// It has had an answer.

@@ -108,7 +108,8 @@ close_reasons! {
     ResetByPeer = "reset-by-peer",
     /// The response made no progress for the write deadline.
     TimeoutWrite = "timeout-write",
-    /// The file became shorter while it was sent: the reply cannot be completed.
+    /// The file became shorter while it was sent, or could not be read on: the reply cannot be
+    /// completed.
     FileShrank = "file-shrank",
     /// The stop deadline passed, or a second stop was asked for.
     Stopped = "stopped",

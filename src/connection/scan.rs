@@ -36,6 +36,12 @@ pub enum Found {
 }
 
 impl Scan {
+    /// Nothing but blank lines has come, at least one of them.
+    #[must_use]
+    pub fn is_blank(&self) -> bool {
+        !self.fields && self.line > 0 && self.next == self.line
+    }
+
     /// Looks at what is new in `input`, which begins with the head. Not to be called again once it
     /// said something else than [`Found::More`].
     pub fn look(&mut self, input: &[u8], limits: &Limits) -> Found {

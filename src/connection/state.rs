@@ -58,7 +58,8 @@ pub enum Event {
     PeerFin,
     /// The peer shut its write side; all of ours is acknowledged.
     PeerFinAcked,
-    /// An idle connection has waited its time, or the server stops.
+    /// An idle connection, or one that sent only blank lines, has waited its time; or the server
+    /// stops.
     IdleOver,
     /// The response made no progress for its deadline, or its file became shorter.
     Stuck,
@@ -131,7 +132,7 @@ pub const fn next(state: State, event: Event, teardown: Teardown) -> Option<Stat
 
         (S::Head, E::Answered | E::Refused) => S::Respond,
         (S::Head, E::AwaitBody) => S::Body,
-        (S::Head, E::PeerFin) => teardown.goodbye(),
+        (S::Head, E::PeerFin | E::IdleOver) => teardown.goodbye(),
         (S::Head, E::PeerFinAcked | E::Broken | E::Cut) => S::Closed,
 
         (S::Body, E::BodyEnd | E::Refused) => S::Respond,

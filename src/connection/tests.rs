@@ -875,6 +875,57 @@ fn more_bytes_than_offered_are_a_fault() {
     p.on(|c, _, turn| c.received(9000, &[0; 8192], turn));
 }
 
+#[test]
+fn blank_lines_behind_a_request_end_as_an_idle_connection_does() {
+    let mut p = Peer::new();
+    p.recv(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    p.serve();
+    p.flush();
+    p.out.clear();
+    p.recv(b"\r\n");
+    p.now = p.need().until.0;
+    p.tick();
+    assert_eq!(
+        (p.state(), p.need().act),
+        (State::Linger, Act::ShutdownWrite)
+    );
+    assert!(p.out.is_empty(), "no 408 for nothing");
+}
+
+#[test]
+fn a_refusal_after_a_head_request_has_its_content() {
+    let mut p = Peer::new();
+    p.recv(b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n");
+    p.serve();
+    p.flush();
+    p.out.clear();
+    p.recv(b"GET / HTTP/1.1\r\nHo");
+    p.now = p.need().until.0;
+    p.tick();
+    p.serve();
+    p.flush();
+    assert!(p.answered("408"));
+    let text = String::from_utf8_lossy(&p.out).into_owned();
+    assert!(text.ends_with("</h1>\n"), "{text}");
+}
+
+#[test]
+fn requests_behind_a_file_are_written_off_when_their_buffer_is_needed() {
+    let mut p = Peer::new();
+    p.file = 100_000;
+    p.recv(b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HT");
+    p.serve();
+    p.send(usize::MAX); // the head; the file flows
+    assert!(p.c.holds_only_requests());
+    p.on(|c, _, turn| c.write_off_requests(turn));
+    assert!(!p.c.holds_bytes());
+    p.send(100_000);
+    assert_eq!(
+        (p.state(), p.need().act),
+        (State::Linger, Act::ShutdownWrite)
+    );
+}
+
 // ---- Linger ----------------------------------------------------------------------------------
 
 #[test]
@@ -901,9 +952,10 @@ fn linger_a_fin_alone_is_not_enough() {
 
 #[test]
 fn linger_a_silent_peer_is_idle_and_what_it_did_not_acknowledge_is_given_up() {
-    for (unacknowledged, how) in [(0, How::Plain), (200, How::Reset)] {
+    for (unacknowledged, how) in [(0, How::Plain), (1, How::Reset)] {
         let mut p = Peer::lingering(b"BAD\r\n\r\n");
-        p.queues.unacknowledged = unacknowledged;
+        p.queues.unacknowledged = unacknowledged; // all, or all but our FIN
+        p.tick();
         assert_eq!(p.need().until, Ms(p.now).after(p.limits.linger_idle_ms));
         p.pass(p.limits.linger_idle_ms - 1);
         assert_eq!(p.state(), State::Linger);
@@ -915,6 +967,8 @@ fn linger_a_silent_peer_is_idle_and_what_it_did_not_acknowledge_is_given_up() {
 #[test]
 fn linger_a_trickle_is_idle_and_a_kibibyte_is_not() {
     let mut p = Peer::lingering(b"BAD\r\n\r\n");
+    p.queues.unacknowledged = 1;
+    p.tick();
     p.discard(1024);
     p.pass(p.limits.linger_idle_ms);
     assert_eq!(p.state(), State::Linger);
@@ -926,7 +980,7 @@ fn linger_a_trickle_is_idle_and_a_kibibyte_is_not() {
 }
 
 #[test]
-fn linger_acknowledging_a_kibibyte_is_not_idle() {
+fn linger_an_answer_on_its_way_may_pause_as_it_may_in_the_response() {
     let mut p = Peer::new();
     p.file = 30_000;
     p.recv(LAST);
@@ -934,12 +988,30 @@ fn linger_acknowledging_a_kibibyte_is_not_idle() {
     p.send(usize::MAX);
     p.send(30_000);
     p.shut();
+    p.limits.linger_total_ms = 100_000;
     let idle = p.limits.linger_idle_ms;
-    p.queues.unacknowledged -= 1024;
-    p.pass(idle);
-    assert_eq!(p.state(), State::Linger);
-    p.queues.unacknowledged -= 1023;
-    p.pass(idle);
+    for _ in 0..3 {
+        p.pass(idle);
+        assert_eq!(p.state(), State::Linger, "it reads again in a moment");
+    }
+    p.queues.unacknowledged = 1; // it has read everything
+    p.tick();
+    p.pass(idle - 1);
+    assert_eq!(p.state(), State::Linger, "its silence counts from here");
+    p.pass(1);
+    p.assert_over(CloseReason::LingerIdle, How::Reset);
+}
+
+#[test]
+fn linger_an_answer_that_never_moves_is_given_up_like_a_response() {
+    let mut p = Peer::lingering(b"BAD\r\n\r\n");
+    p.limits.linger_total_ms = 100_000;
+    let start = p.now;
+    while p.state() == State::Linger {
+        p.now = p.need().until.0;
+        p.tick();
+    }
+    assert_eq!(p.now - start, u64::from(p.limits.write_ms));
     p.assert_over(CloseReason::LingerIdle, How::Reset);
 }
 
@@ -1006,7 +1078,7 @@ fn linger_a_slow_path_is_given_four_timeouts_once_and_never_beyond_the_total() {
     p.serve();
     p.flush();
     p.queues = Queues {
-        unacknowledged: 9,
+        unacknowledged: 1,
         unread: 0,
         rto_ms: 1000,
     };
@@ -1017,6 +1089,8 @@ fn linger_a_slow_path_is_given_four_timeouts_once_and_never_beyond_the_total() {
     p.assert_over(CloseReason::LingerIdle, How::Reset);
 
     let mut p = Peer::lingering(b"BAD\r\n\r\n");
+    p.queues.unacknowledged = 1;
+    p.tick();
     p.queues.rto_ms = 1500; // known only later
     p.pass(2000);
     assert_eq!(p.need().until, Ms(p.now).after(4000));

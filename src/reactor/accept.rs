@@ -170,6 +170,11 @@ impl<N: Net> Reactor<N> {
             return !self.slots.is_full();
         }
         self.make_one_leave(turn);
+        if self.slots.is_full()
+            && let Some(index) = self.stuck(turn, false)
+        {
+            self.evict(index, Eviction::Stuck, turn);
+        }
         !self.slots.is_full()
     }
 
@@ -212,13 +217,15 @@ impl<N: Net> Reactor<N> {
             .map(|(class, _, index)| (class, index))
     }
 
-    fn evict(&mut self, index: u16, class: Eviction, turn: &Turn<'_>) {
+    pub(super) fn evict(&mut self, index: u16, class: Eviction, turn: &Turn<'_>) {
         let Some(slot) = self.slots.get_mut(index) else {
             return;
         };
         let queues = self.net.queues(&slot.socket);
         let moves = queues.unacknowledged < slot.connection.linger().unacknowledged();
-        if class == Eviction::LingerUnacked && moves {
+        if class == Eviction::Idle && queues.unread > 0 {
+            slot.ready.read = true; // its next request has just come
+        } else if class == Eviction::LingerUnacked && moves {
             slot.connection.tick(queues, turn); // its answer is arriving: another grace
         } else {
             slot.connection.evict(queues, turn);

@@ -6,7 +6,7 @@
 
 use super::Reactor;
 use super::net::Net;
-use crate::connection::head::{Found, NO_FIELD, Scan};
+use crate::connection::head::NO_FIELD;
 use crate::connection::limits::FIELDS_MAX;
 use crate::connection::state::State;
 use crate::connection::time::Turn;
@@ -67,9 +67,7 @@ impl<N: Net> Reactor<N> {
                     looked = true; // it looks itself
                     self.shutdown_write(index, turn)
                 }
-                Act::Refuse(_) | Act::Answer if !self.secure_buffer(index, true, turn) => {
-                    Step::Blocked
-                }
+                Act::Refuse(_) | Act::Answer if !self.secure_buffer(index, turn) => Step::Blocked,
                 Act::Refuse(reject) => {
                     self.refuse(index, reject, turn);
                     Step::Moved
@@ -132,7 +130,7 @@ impl<N: Net> Reactor<N> {
         };
         self.timers.arm(index, need.until);
         if !wants_buffer {
-            self.waiting.remove(index); // a buffer would only pass through it
+            self.leave_line(index); // a buffer would only pass through it
         }
         if let Some(buffer) = returned {
             self.give_buffer(buffer);
@@ -161,47 +159,6 @@ impl<N: Net> Reactor<N> {
             }
         }
         Step::Moved
-    }
-
-    // ---- buffers -------------------------------------------------------------------------------
-
-    /// A buffer is at hand; if none can be had, the slot waits for one.
-    fn secure_buffer(&mut self, index: u16, whole: bool, turn: &Turn<'_>) -> bool {
-        let Some(slot) = self.slots.get_mut(index) else {
-            return false;
-        };
-        if slot.buffer.is_some() {
-            return true;
-        }
-        let first_in_line = self.waiting.is_empty();
-        slot.buffer = if whole || first_in_line {
-            self.buffers.take(whole)
-        } else {
-            None
-        };
-        let secured = slot.buffer.is_some();
-        if secured {
-            self.waiting.remove(index);
-        } else if self.waiting.push(index) {
-            slot.since = turn.now; // its grace begins
-        }
-        secured
-    }
-
-    /// No buffer is free, but if the request lies whole in the kernel's queue it will not keep one.
-    fn request_is_whole(&mut self, index: u16, turn: &Turn<'_>) -> bool {
-        let Some(slot) = self.slots.get(index) else {
-            return false;
-        };
-        match self.net.peek(&slot.socket, &mut self.peeked) {
-            // A FIN or an error needs no home, only a read that finds it.
-            Ok(0) => true,
-            Ok(n) => {
-                let bytes = self.peeked.get(..n).unwrap_or_default();
-                Scan::default().look(bytes, turn.limits) != Found::More
-            }
-            Err(error) => error.kind() != ErrorKind::WouldBlock,
-        }
     }
 
     // ---- answering -----------------------------------------------------------------------------
@@ -319,15 +276,17 @@ impl<N: Net> Reactor<N> {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 slot.ready.write = false;
             }
-            Err(_) => slot.connection.broken(turn),
+            // The peer's end of it is broken, or the disk's.
+            Err(error) if is_of_peer(&error) || matches!(write, Write::Bytes { .. }) => {
+                slot.connection.broken(turn);
+            }
+            Err(_) => slot.connection.truncated(turn),
         }
         Step::Moved
     }
 
     fn receive(&mut self, index: u16, budget: &mut Budget, turn: &Turn<'_>) -> Step {
-        let secured = self.secure_buffer(index, false, turn)
-            || (self.request_is_whole(index, turn) && self.secure_buffer(index, true, turn));
-        if !secured {
+        if !self.buffer_to_read(index, turn) {
             return Step::Blocked;
         }
         let Some(slot) = self.slots.get_mut(index) else {
@@ -395,4 +354,20 @@ impl<N: Net> Reactor<N> {
             slot.connection.broken(turn);
         }
     }
+}
+
+/// Whether a failed send says something about the connection; else it is the file that cannot be
+/// read.
+fn is_of_peer(error: &io::Error) -> bool {
+    let kinds = [
+        ErrorKind::BrokenPipe,
+        ErrorKind::ConnectionReset,
+        ErrorKind::ConnectionAborted,
+        ErrorKind::NotConnected,
+        ErrorKind::TimedOut,
+        ErrorKind::HostUnreachable,
+        ErrorKind::NetworkUnreachable,
+        ErrorKind::NetworkDown,
+    ];
+    kinds.contains(&error.kind())
 }

@@ -1,39 +1,16 @@
-//! Everything that was lent comes home: buffers, and whole slots.
+//! A connection ends, and leaves nothing behind.
 //!
-//! Owns the way back into the pool, who gives way when it is empty, and the one place where a
-//! connection is closed. It must not choose whom to evict for a new connection; that is `accept`.
-//! Invariants: a buffer that comes home goes to whoever waits longest; a closed slot leaves nothing
-//! behind in any table.
+//! Owns the one place where a socket is closed, and the choice of whom it would harm least to tell
+//! goodbye early. Invariant: a closed slot stands in no table and no queue.
 
 use super::net::Net;
 use super::{GRACE_MS, Reactor};
 use crate::connection::How;
 use crate::connection::reason::CloseReason;
 use crate::connection::state::State;
-use crate::connection::time::{Ms, Turn};
-use crate::report::counters::Eviction;
+use crate::connection::time::Ms;
 
 impl<N: Net> Reactor<N> {
-    /// Whoever has waited a grace for a buffer makes the Head or Body with the least progress give
-    /// way: half-sent heads cannot lock others out.
-    pub(super) fn relieve(&mut self, turn: &Turn<'_>) {
-        while let Some(first) = self.waiting.first() {
-            let waited = self
-                .slots
-                .get(first)
-                .map_or(0, |slot| turn.now.since(slot.since));
-            let victim = self
-                .least_progress(turn.now, true)
-                .filter(|_| waited >= GRACE_MS);
-            let Some(victim) = victim else { return };
-            if let Some(slot) = self.slots.get_mut(victim) {
-                slot.connection.give_way();
-                self.counters.evict(Eviction::Stalled);
-            }
-            self.drive(victim, turn);
-        }
-    }
-
     /// The Head or Body, older than a grace, that has come the least far.
     pub(super) fn least_progress(&self, now: Ms, holds_buffer: bool) -> Option<u16> {
         self.slots
@@ -52,7 +29,7 @@ impl<N: Net> Reactor<N> {
         };
         self.timers.cancel(index);
         self.runnable.remove(index);
-        self.waiting.remove(index);
+        self.leave_line(index);
         self.addresses.remove(slot.peer);
         self.counters.close(reason);
         self.counters
@@ -62,24 +39,6 @@ impl<N: Net> Reactor<N> {
         drop(slot.file);
         if let Some(buffer) = slot.buffer {
             self.give_buffer(buffer);
-        }
-    }
-
-    /// A buffer is free: whoever waits longest gets it.
-    pub(super) fn give_buffer(&mut self, buffer: u16) {
-        self.buffers.give(buffer);
-        let Some(first) = self.waiting.first() else {
-            return;
-        };
-        if let Some(buffer) = self.buffers.take(false) {
-            self.waiting.remove(first);
-            match self.slots.get_mut(first) {
-                Some(slot) if slot.buffer.is_none() => {
-                    slot.buffer = Some(buffer);
-                    self.runnable.push(first);
-                }
-                Some(_) | None => self.buffers.give(buffer),
-            }
         }
     }
 }

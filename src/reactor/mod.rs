@@ -14,6 +14,7 @@ mod clock;
 mod drive;
 mod home;
 pub mod kernel;
+mod lending;
 pub mod net;
 mod queue;
 mod slots;
@@ -61,6 +62,8 @@ pub struct Reactor<N: Net> {
     runnable: Queue,
     /// Slots that wait for a buffer, first come, first served.
     waiting: Queue,
+    /// Those of them whose request is known to be whole.
+    whole: Queue,
     addresses: Addresses,
     per_address: u16,
     door: Door,
@@ -91,6 +94,7 @@ impl<N: Net> Reactor<N> {
             timers: Timers::new(slots, now),
             runnable: Queue::new(slots),
             waiting: Queue::new(slots),
+            whole: Queue::new(slots),
             addresses: Addresses::new(slots, seed ^ std::process::id()),
             per_address: config.connections_per_address,
             door,
@@ -224,7 +228,7 @@ pub fn sizes() -> Sizes {
     let events = EVENTS * (size_of::<Event>() + EPOLL_EVENT_BYTES);
     Sizes {
         slot_bytes: Slots::<kernel::Socket>::bytes_each(),
-        slot_side_bytes: Timers::bytes_each() + 2 * Queue::bytes_each() + Addresses::bytes_each(),
+        slot_side_bytes: Timers::bytes_each() + 3 * Queue::bytes_each() + Addresses::bytes_each(),
         fixed: vec![
             Fixed {
                 what: "events",
@@ -267,7 +271,9 @@ pub fn serve(config: &Config) -> Result<(), StartError> {
     log::info!("{announcement}");
     sink::ready();
     let outcome = reactor.run();
-    log::info!("stopped: {}", reactor.counters());
+    for line in reactor.counters().lines() {
+        log::info!("stopped: {line}");
+    }
     outcome.map_err(|error| {
         StartError::runtime(
             "epoll",

@@ -20,6 +20,7 @@ struct Told {
     receives: VecDeque<io::Result<Vec<u8>>>,
     received: usize,
     closed: Vec<How>,
+    unread: u32,
     registered: Vec<Token>,
 }
 
@@ -100,7 +101,10 @@ impl Net for Told {
     }
 
     fn queues(&mut self, (): &()) -> Queues {
-        Queues::default()
+        Queues {
+            unread: self.unread,
+            ..Queues::default()
+        }
     }
 
     fn close(&mut self, (): (), how: How) {
@@ -247,4 +251,25 @@ fn an_idle_connection_makes_room_for_another_of_its_address() {
     assert_eq!(reactor.counters().accepted(), 2);
     assert_eq!(reactor.counters().value("evicted", "idle"), Some(1));
     assert_eq!(reactor.census().iter().sum::<usize>(), 1);
+}
+
+#[test]
+fn an_idle_connection_whose_next_request_has_come_is_not_evicted() {
+    let mut reactor = reactor(1, 2);
+    reactor.net().accepts.push_back(from(1));
+    reactor
+        .net()
+        .receives
+        .push_back(Ok(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n".to_vec()));
+    reactor.turn().unwrap();
+    reactor.net().unread = 27;
+    reactor
+        .net()
+        .receives
+        .push_back(Ok(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n".to_vec()));
+    reactor.net().accepts.push_back(from(2));
+    knock(&mut reactor);
+    reactor.turn().unwrap();
+    assert_eq!(reactor.net().closed, []);
+    assert_eq!(reactor.counters().value("", "requests"), Some(2));
 }

@@ -97,7 +97,9 @@ impl Timers {
                     return Some(slot);
                 }
                 // Moved forward meanwhile: now it gets the bucket it belongs to.
-                let tick = self.bucket_of(deadline).max(current + 1);
+                // After a stall that bucket may be due as well; it is never the one that is
+                // emptied, for `deadline` is ahead, and the horizon is counted from `done`.
+                let tick = self.bucket_of(deadline);
                 self.link(slot, tick);
             }
             self.done += 1;
@@ -247,6 +249,24 @@ mod tests {
         timers.cancel(0);
         assert_eq!(drain(&mut timers, 20_000), [0_u16; 0]);
         assert_eq!(timers.sleep_ms(Ms(20_000)), None);
+    }
+
+    #[test]
+    fn a_stall_longer_than_the_horizon_ends_no_loop() {
+        // A stopped process, a frozen container: the bucket of 10 s is found at 27.5 s, and the
+        // slot in it has been moved to 30 s.
+        let mut timers = Timers::new(2, Ms(0));
+        timers.arm(0, Ms(10_000));
+        timers.arm(0, Ms(30_000));
+        assert_eq!(drain(&mut timers, 27_500), [0_u16; 0]);
+        assert_eq!(drain(&mut timers, 30_000 + TICK_MS), [0]);
+        for stall in (1_000..60_000).step_by(517) {
+            let mut timers = Timers::new(2, Ms(0));
+            timers.arm(0, Ms(700));
+            timers.arm(0, Ms(stall + 1));
+            assert_eq!(drain(&mut timers, stall), [0_u16; 0]);
+            assert_eq!(drain(&mut timers, stall + 2 * TICK_MS), [0]);
+        }
     }
 
     #[test]

@@ -6,7 +6,6 @@
 
 use crate::connection::reason::{CloseReason, Misuse, Reject};
 use crate::connection::reply::Status;
-use std::fmt;
 
 /// Gives each variant of an enum its counter: a list, and a name that no variant can do without.
 macro_rules! counted {
@@ -37,6 +36,10 @@ pub enum Eviction {
     LingerUnacked,
     /// Head or Body with the least progress, after a grace.
     Stalled,
+    /// Requests behind a flowing file, written off because a buffer was needed.
+    Pipeline,
+    /// A response whose acknowledgements rested for an idle period: reset.
+    Stuck,
 }
 
 counted! {
@@ -48,6 +51,8 @@ counted! {
         LingerYoung = "linger-young",
         LingerUnacked = "linger-unacked",
         Stalled = "stalled",
+        Pipeline = "pipeline",
+        Stuck = "stuck",
     }
 }
 
@@ -273,20 +278,30 @@ impl Default for Counters {
     }
 }
 
-impl fmt::Display for Counters {
-    /// One line of `name=value`, those above zero only.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut gap = "";
+/// A line of the log holds this much and its prefix.
+const LINE_BYTES: usize = 400;
+
+impl Counters {
+    /// `name=value` of those above zero, in as many lines as the log needs. Allocates.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = vec![String::new()];
         for (group, name, value) in self.each().filter(|(_, _, value)| *value > 0) {
             let dot = if group.is_empty() { "" } else { "." };
-            write!(f, "{gap}{group}{dot}{name}={value}")?;
-            gap = " ";
+            let pair = format!("{group}{dot}{name}={value}");
+            match lines.last_mut() {
+                Some(line) if line.is_empty() => *line = pair,
+                Some(line) if line.len() + 1 + pair.len() <= LINE_BYTES => {
+                    line.push(' ');
+                    line.push_str(&pair);
+                }
+                Some(_) | None => lines.push(pair),
+            }
         }
-        if gap.is_empty() {
-            f.write_str("nothing counted")
-        } else {
-            Ok(())
+        if lines.iter().all(String::is_empty) {
+            return vec!["nothing counted".to_owned()];
         }
+        lines
     }
 }
 
@@ -297,7 +312,7 @@ mod tests {
     #[test]
     fn what_is_counted_is_shown_and_the_rest_is_not() {
         let mut counters = Counters::new();
-        assert_eq!(counters.to_string(), "nothing counted");
+        assert_eq!(counters.lines(), ["nothing counted"]);
         counters.accept();
         counters.accept();
         counters.request();
@@ -314,11 +329,33 @@ mod tests {
         counters.pause_accept();
         counters.refuse_address();
         assert_eq!(
-            counters.to_string(),
+            counters.lines().concat(),
             "accepted=2 refused-address=1 accept-pauses=1 requests=1 \
              bytes-sent=18446744073709551615 bytes-discarded=7 log-dropped=3 response.2xx=1 \
              response.5xx=1 reject.unknown-version=1 close.drained=1 misuse.overrun=1 \
              evicted.linger-old=1"
+        );
+    }
+
+    #[test]
+    fn what_is_too_long_for_one_line_is_said_in_several() {
+        let mut counters = Counters::new();
+        for reason in CloseReason::ALL {
+            counters.close(*reason);
+        }
+        for class in EVICTIONS {
+            counters.evict(*class);
+        }
+        for reject in REJECTS {
+            counters.reject(*reject);
+        }
+        let lines = counters.lines();
+        assert!(lines.len() > 1);
+        assert!(lines.iter().all(|line| line.len() <= LINE_BYTES));
+        let pairs = lines.iter().flat_map(|line| line.split(' ')).count();
+        assert_eq!(
+            pairs,
+            CloseReason::ALL.len() + EVICTIONS.len() + REJECTS.len()
         );
     }
 

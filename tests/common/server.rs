@@ -26,7 +26,7 @@ pub(crate) struct Server {
 #[derive(Debug)]
 pub(crate) struct Stopped {
     pub(crate) status: ExitStatus,
-    /// From its last line; those that are 0 are not there.
+    /// From its last lines; those that are 0 are not there.
     pub(crate) counters: BTreeMap<String, u64>,
     pub(crate) lines: Vec<String>,
 }
@@ -139,10 +139,10 @@ impl Server {
         }
         let lines = self.lines.lock().expect("no poison").clone();
         let mut counters = BTreeMap::new();
-        let last = lines
+        let said = lines
             .iter()
-            .find_map(|line| line.strip_prefix("adieu: stopped: "));
-        for pair in last.unwrap_or_default().split(' ') {
+            .filter_map(|line| line.strip_prefix("adieu: stopped: "));
+        for pair in said.flat_map(|line| line.split(' ')) {
             if let Some((name, value)) = pair.split_once('=') {
                 counters.insert(name.to_owned(), value.parse().expect("a number"));
             }

@@ -161,7 +161,11 @@ fn linger_owes_nobody_anything() {
     let met = each_seed(Teardown::Linger, |outcome| {
         nothing_garbled(outcome);
         let claims = claims(outcome);
-        assert!(claims.is_empty(), "{claims:#?}\n{}", outcome.counters);
+        assert!(
+            claims.is_empty(),
+            "{claims:#?}\n{:#?}",
+            outcome.counters.lines()
+        );
     });
     let sum = |name: &&str| met.get(*name).copied().unwrap_or(0);
     let missed: Vec<_> = MEETS.iter().filter(|name| sum(name) == 0).collect();
