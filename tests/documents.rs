@@ -231,7 +231,7 @@ fn missing(name: &str, code: &str) -> Option<String> {
 fn what_the_tables_name_exists() {
     let code = everything("src") + &everything("tests");
     let mut found = Vec::new();
-    for page in ["docs/limits.md", "docs/ARCHITECTURE.md"] {
+    for page in ["docs/limits.md", "docs/ARCHITECTURE.md", "docs/http.md"] {
         let text = read(page);
         for name in rows(&text)
             .iter()
@@ -243,6 +243,30 @@ fn what_the_tables_name_exists() {
     found.sort();
     found.dedup();
     assert!(found.is_empty(), "\n{}\n", found.join("\n"));
+}
+
+#[test]
+fn every_refusal_has_its_row_in_the_page_of_http() {
+    let source = read("src/connection/reply.rs");
+    let (_, statuses) = source.split_once("\nstatuses! {\n").unwrap();
+    let (statuses, _) = statuses.split_once("\n}\n").unwrap();
+    let mut known: Vec<&str> = statuses
+        .lines()
+        .filter_map(|line| line.split_once(" = "))
+        .filter_map(|(_, rest)| rest.get(..3))
+        .filter(|code| *code >= "400")
+        .collect();
+    let page = read("docs/http.md");
+    let mut written: Vec<&str> = rows(&page)
+        .iter()
+        .map(|row| row[0])
+        .filter(|cell| cell.len() == 3 && cell.parse::<u16>().is_ok())
+        .collect();
+    known.sort_unstable();
+    written.sort_unstable();
+    written.dedup();
+    assert!(known.len() >= 14, "{known:?}");
+    assert_eq!(written, known);
 }
 
 #[test]

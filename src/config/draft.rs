@@ -5,7 +5,7 @@
 
 use super::keys::{self, KEYS, Key};
 use super::value::{Fault, Value};
-use super::{Config, Listen, Plan, Sizes, StartError, plan};
+use super::{Coding, Config, Dotfiles, Listen, Plan, Sizes, StartError, plan};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -168,6 +168,18 @@ fn contradiction(config: &Config) -> Option<(&'static str, String, &'static str)
             "write names without /, such as index.html",
         ));
     }
+    let hides = config.dotfiles == Dotfiles::Hide;
+    if let Some(name) = config.index.iter().find(|n| hides && n.starts_with('.')) {
+        return Some((
+            "site.index",
+            format!("\"{name}\" begins with a dot, and site.dotfiles hides it"),
+            "choose another name, or set site.dotfiles to serve",
+        ));
+    }
+    if let Some(what) = wrong_coding(&config.precompressed) {
+        let cure = "write each of br, zstd and gzip once at most, or none";
+        return Some(("site.precompressed", what, cure));
+    }
     let twice = config.listen.iter().enumerate().find(|(index, one)| {
         !is_any_port(one) && config.listen.iter().take(*index).any(|o| o == *one)
     });
@@ -179,6 +191,17 @@ fn contradiction(config: &Config) -> Option<(&'static str, String, &'static str)
         ));
     }
     None
+}
+
+/// A coding that is unknown, or named twice.
+fn wrong_coding(names: &[String]) -> Option<String> {
+    if let Some(name) = names.iter().find(|name| Coding::named(name).is_none()) {
+        return Some(format!("there is no coding \"{name}\" here"));
+    }
+    let mut places = names.iter().enumerate();
+    places
+        .find(|(place, name)| names.iter().take(*place).any(|other| other == *name))
+        .map(|(_, name)| format!("{name} is given twice"))
 }
 
 /// A name that stays in its directory.
@@ -280,6 +303,21 @@ mod tests {
                 &[("site.index", "index.html,a/b")],
                 "site.index: \"a/b\" is not the name of a file in a directory; write names \
                  without /, such as index.html",
+            ),
+            (
+                &[("site.index", "index.html,.index.html")],
+                "site.index: \".index.html\" begins with a dot, and site.dotfiles hides it; \
+                 choose another name, or set site.dotfiles to serve",
+            ),
+            (
+                &[("site.precompressed", "gzip,deflate")],
+                "site.precompressed: there is no coding \"deflate\" here; write each of br, zstd \
+                 and gzip once at most, or none",
+            ),
+            (
+                &[("site.precompressed", "gzip,br,gzip")],
+                "site.precompressed: gzip is given twice; write each of br, zstd and gzip once at \
+                 most, or none",
             ),
             (
                 &[("memory.buffers", "129")],

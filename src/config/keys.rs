@@ -6,10 +6,10 @@
 //! draft's work). Invariants: names are unique and sorted by section; every value that its kind
 //! admits fits its field.
 
-use super::Symlinks;
 use super::key::distance;
 pub use super::key::{Apply, Key};
 use super::value::{Kind, Unit, Value};
+use super::{Dotfiles, Symlinks};
 use crate::connection::limits::FIELDS_MAX;
 use log::LevelFilter;
 
@@ -95,6 +95,7 @@ const SYMLINKS: &[(&str, Symlinks)] = &[
     ("none", Symlinks::None),
     ("follow", Symlinks::Follow),
 ];
+const DOTFILES: &[(&str, Dotfiles)] = &[("hide", Dotfiles::Hide), ("serve", Dotfiles::Serve)];
 const LEVELS: &[(&str, LevelFilter)] = &[
     ("off", LevelFilter::Off),
     ("error", LevelFilter::Error),
@@ -134,6 +135,12 @@ pub const KEYS: &[Key] = &[
     other!("site.symlinks", Kind::Choice(&["within", "none", "follow"]), Reload, symlinks,
         "Symbolic links: those that stay inside the root, none, or all.",
         Value::Choice(choice) => meant(SYMLINKS, choice)?, |v: &Symlinks| word(SYMLINKS, v)),
+    other!("site.dotfiles", Kind::Choice(&["hide", "serve"]), Reload, dotfiles,
+        "Names that begin with a dot: 404, or served. .well-known always is.",
+        Value::Choice(choice) => meant(DOTFILES, choice)?, |v: &Dotfiles| word(DOTFILES, v)),
+    other!("site.precompressed", Kind::Words, Reload, precompressed,
+        "Codings looked for beside a file (.br, .zst, .gz), preferred first.",
+        Value::Words(names) => names, |v: &Vec<String>| Value::Words(v.clone())),
     number!(
         "memory.total",
         Bytes,
@@ -405,7 +412,7 @@ mod tests {
                 sections.push(section);
             }
         }
-        assert_eq!(KEYS.len(), 32);
+        assert_eq!(KEYS.len(), 34);
     }
 
     #[test]

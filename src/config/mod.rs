@@ -39,6 +39,47 @@ pub enum Symlinks {
     Follow,
 }
 
+/// Names that begin with a dot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dotfiles {
+    /// Not there: 404, but for `.well-known` (default).
+    Hide,
+    /// Files like others.
+    Serve,
+}
+
+/// A content coding that a file may have been given beforehand (RFC 9110 section 8.4.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coding {
+    /// Brotli (RFC 7932).
+    Brotli,
+    /// Zstandard (RFC 8878).
+    Zstd,
+    /// gzip (RFC 1952).
+    Gzip,
+}
+
+impl Coding {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Brotli, Self::Zstd, Self::Gzip];
+
+    /// The name in fields and in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Brotli => "br",
+            Self::Zstd => "zstd",
+            Self::Gzip => "gzip",
+        }
+    }
+
+    /// The coding of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|coding| coding.name() == name)
+    }
+}
+
 /// Everything that was configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -50,6 +91,10 @@ pub struct Config {
     pub index: Vec<String>,
     /// Symbolic links.
     pub symlinks: Symlinks,
+    /// Names that begin with a dot.
+    pub dotfiles: Dotfiles,
+    /// Codings whose files are looked for beside the originals, the preferred ones first.
+    pub precompressed: Vec<String>,
     /// Limits of the heart.
     pub limits: Limits,
     /// Slots, 1 to 65,000.
@@ -105,6 +150,8 @@ impl Default for Config {
             root: PathBuf::from("conf/www"),
             index: vec!["index.html".to_owned(), "index.htm".to_owned()],
             symlinks: Symlinks::Within,
+            dotfiles: Dotfiles::Hide, // .git, .htpasswd, .env: nobody means to publish them
+            precompressed: ["br", "zstd", "gzip"].map(str::to_owned).to_vec(), // smallest first
             limits: Limits::new(),
             connections: 128,   // twenty browsers with six connections each
             buffers: 0,         // derived: most connections are idle or linger, which takes none

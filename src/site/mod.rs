@@ -6,7 +6,9 @@
 //! allocate and does not panic; every answer names its status; what is opened for reading is a
 //! regular file.
 
+mod encoding;
 mod mime;
+mod names;
 mod path;
 mod range;
 mod redirect;
@@ -16,18 +18,19 @@ mod walk;
 
 pub(crate) use validators::http_date;
 
-use crate::config::{Config, StartError, Symlinks};
+use crate::config::{Coding, Config, Dotfiles, StartError, Symlinks};
 use crate::connection::head::{Method, Request, Target};
 use crate::connection::reply::{Decimal, Reply, Status};
 use crate::connection::time::Turn;
 use crate::sys::file::{self, Kind};
+use encoding::{Accepted, Codings};
 use path::CleanPath;
 use range::Selection;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use validators::{Outcome, Validators};
-use walk::{Found, Opened, Refusal, Tree};
+use walk::{Found, Opened, Refusal, Tree, Walk};
 
 /// What can be done to every resource here (RFC 9110 section 10.2.1).
 const ALLOW: &[u8] = b"GET, HEAD, OPTIONS";
@@ -63,6 +66,16 @@ pub struct Site {
     canonical: Vec<u8>,
     index: Vec<String>,
     symlinks: Symlinks,
+    dotfiles: Dotfiles,
+    codings: Codings,
+}
+
+/// What is served under a name: the file itself or, in a coding, one beside it.
+struct Chosen {
+    opened: Opened,
+    coding: Option<Coding>,
+    /// There is more than one to choose from.
+    varies: bool,
 }
 
 impl Site {
@@ -105,6 +118,8 @@ impl Site {
             canonical,
             index: config.index.clone(),
             symlinks: config.symlinks,
+            dotfiles: config.dotfiles,
+            codings: encoding::configured(&config.precompressed),
         })
     }
 
@@ -146,30 +161,80 @@ impl Site {
             Ok(clean) => clean,
             Err(fault) => return page(reply, fault.status()),
         };
-        if clean.is_directory() {
-            return match self.index_of(&clean) {
-                Ok((opened, name)) => represent(opened, name, request, turn, reply),
-                Err(refusal) => page(reply, refusal.status()),
-            };
+        if self.dotfiles == Dotfiles::Hide && clean.is_hidden() {
+            return page(reply, Status::NOT_FOUND);
         }
-        match self.tree().open(clean.as_bytes(), b"") {
-            Ok(Found::File(opened)) => represent(opened, clean.name(), request, turn, reply),
-            Ok(Found::Directory) => redirect::to_directory(path, query, reply),
+        let mut walk = self.tree().walk();
+        let found = if clean.is_directory() {
+            self.index_of(&clean, &mut walk)
+        } else {
+            match walk.open(clean.as_bytes(), b"") {
+                Ok(Found::File(opened)) => Ok((opened, clean.name())),
+                Ok(Found::Directory) => return redirect::to_directory(path, query, reply),
+                Err(refusal) => Err(refusal),
+            }
+        };
+        match found {
+            Ok((opened, name)) => {
+                let chosen = self.choose(opened, name, &walk, request);
+                represent(chosen, name, request, turn, reply)
+            }
             Err(refusal) => page(reply, refusal.status()),
+        }
+    }
+
+    /// The representation of the file at the end of `walk` that the client wants most (RFC 9110
+    /// section 12.1).
+    ///
+    /// Siblings are looked for whatever the client takes, for Vary must stand in every answer as
+    /// soon as one could differ. A file without any costs one failed statx for each coding, three
+    /// by default; one that has the coding wanted most costs statx, openat, statx and close. A
+    /// sibling that is older than the original is left over from another one.
+    fn choose(&self, own: Opened, name: &[u8], walk: &Walk<'_>, request: &Request<'_>) -> Chosen {
+        let mut varies = false;
+        if !encoding::is_coded(name) {
+            let accepted = Accepted::of(request);
+            for coding in accepted.order(self.codings) {
+                let sibling = walk.sibling(encoding::suffix(coding));
+                let Some(opened) = sibling.filter(|s| age(s) >= age(&own)) else {
+                    continue;
+                };
+                varies = true;
+                if accepted.weight(coding) > 0 {
+                    let coding = Some(coding);
+                    return Chosen {
+                        opened,
+                        coding,
+                        varies,
+                    };
+                }
+                break; // those behind it are wanted as little
+            }
+        }
+        // Also with `identity;q=0`: RFC 9110 section 12.5.3 lets a server disregard the field, and
+        // a client that gets its bytes is better off than one with a 406 that it cannot use.
+        Chosen {
+            opened: own,
+            coding: None,
+            varies,
         }
     }
 
     /// The first index file of a directory, and its name. The names are tried before the directory
     /// itself is looked at: where there is an index, and that is nearly always, one way suffices.
-    fn index_of(&self, clean: &CleanPath) -> Result<(Opened, &[u8]), Refusal> {
+    fn index_of(&self, clean: &CleanPath, walk: &mut Walk<'_>) -> Result<(Opened, &[u8]), Refusal> {
+        let hides = self.dotfiles == Dotfiles::Hide;
         for name in &self.index {
-            match self.tree().open(clean.as_bytes(), name.as_bytes()) {
+            if hides && path::is_hidden_name(name.as_bytes()) {
+                continue;
+            }
+            match walk.open(clean.as_bytes(), name.as_bytes()) {
                 Ok(Found::File(opened)) => return Ok((opened, name.as_bytes())),
                 Ok(Found::Directory) | Err(Refusal::Missing) => {}
                 Err(refusal) => return Err(refusal),
             }
         }
-        match self.tree().open(clean.as_bytes(), b"")? {
+        match walk.open(clean.as_bytes(), b"")? {
             // There is something, but nothing that may be shown: adieu does not list directories.
             Found::Directory => Err(Refusal::Forbidden),
             // A regular file has no directory form.
@@ -192,14 +257,24 @@ fn page(reply: &mut Reply<'_>, status: Status) -> Content {
     Content::Page
 }
 
+/// When the bytes of a file last changed.
+fn age(opened: &Opened) -> (i64, u32) {
+    (opened.stat.modified_s, opened.stat.modified_ns)
+}
+
 /// Answers with a file: preconditions first, then the range (RFC 9110 section 13.2.2).
 fn represent(
-    opened: Opened,
+    chosen: Chosen,
     name: &[u8],
     request: &Request<'_>,
     turn: &Turn<'_>,
     reply: &mut Reply<'_>,
 ) -> Content {
+    let Chosen {
+        opened,
+        coding,
+        varies,
+    } = chosen;
     let validators = Validators::new(&opened.stat, turn.wall);
     match validators.check(request) {
         Outcome::Proceed => {}
@@ -208,6 +283,7 @@ fn represent(
             reply.status(Status::NOT_MODIFIED);
             // RFC 9110 section 15.4.5: beside an entity tag, Last-Modified is better left out.
             reply.field("ETag", validators.etag());
+            vary(varies, reply);
             return Content::Nothing;
         }
     }
@@ -242,6 +318,10 @@ fn represent(
         }
     };
     reply.field("Content-Type", mime::of_name(name).as_bytes());
+    if let Some(coding) = coding {
+        reply.field("Content-Encoding", coding.name().as_bytes());
+    }
+    vary(varies, reply);
     reply.field("ETag", validators.etag());
     if let Some(date) = validators.last_modified() {
         reply.field("Last-Modified", date);
@@ -252,6 +332,13 @@ fn represent(
         offset,
         length,
     })
+}
+
+/// Tells caches that another client may get another representation (RFC 9110 section 12.5.5).
+fn vary(varies: bool, reply: &mut Reply<'_>) {
+    if varies {
+        reply.field("Vary", b"Accept-Encoding");
+    }
 }
 
 /// What of the file is asked for. Range has a meaning for GET only (RFC 9110 section 14.2); given

@@ -119,6 +119,14 @@ impl CleanPath {
         self.directory
     }
 
+    /// A segment begins with a dot, as names do that are not meant to be seen. `.well-known` at the
+    /// front is (RFC 8615 section 3).
+    pub(super) fn is_hidden(&self) -> bool {
+        let mut segments = self.as_bytes().split(|&b| b == b'/').enumerate();
+        segments
+            .any(|(place, name)| is_hidden_name(name) && !(place == 0 && name == b".well-known"))
+    }
+
     /// The last segment; empty for the root.
     pub(super) fn name(&self) -> &[u8] {
         self.as_bytes()
@@ -126,6 +134,11 @@ impl CleanPath {
             .next()
             .unwrap_or_default()
     }
+}
+
+/// The name begins with a dot.
+pub(super) fn is_hidden_name(name: &[u8]) -> bool {
+    name.starts_with(b".")
 }
 
 /// What a decoded segment does.

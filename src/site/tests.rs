@@ -1,7 +1,7 @@
 //! Answers as a client would ask for them.
 
 use super::{Content, Site};
-use crate::config::{Config, Listen, StartError, Symlinks};
+use crate::config::{Config, Dotfiles, Listen, StartError, Symlinks};
 use crate::connection::head::{Field, Framing, Method, Request, Target, Verdict, Version};
 use crate::connection::limits::Limits;
 use crate::connection::reply::Reply;
@@ -45,6 +45,8 @@ fn config(root: &Path) -> Config {
         root: root.to_owned(),
         index: vec!["index.html".into(), "index.htm".into()],
         symlinks: Symlinks::Within,
+        dotfiles: Dotfiles::Hide,
+        precompressed: ["br", "zstd", "gzip"].map(str::to_owned).to_vec(),
         limits: Limits::new(),
         connections: 1,
         buffers: 1,
@@ -452,6 +454,7 @@ fn index_names_stay_inside_too() {
         let index = vec![name.to_owned()];
         let mut site = Site::new(&Config {
             index,
+            dotfiles: Dotfiles::Serve, // `..` is what this is about
             ..config(&folder.path("root"))
         })
         .unwrap();
@@ -460,6 +463,7 @@ fn index_names_stay_inside_too() {
     let index = vec!["../top.html".to_owned()];
     let mut site = Site::new(&Config {
         index,
+        dotfiles: Dotfiles::Serve,
         ..config(&folder.path("root"))
     })
     .unwrap();
@@ -531,5 +535,107 @@ fn the_site_that_comes_with_adieu() {
             !local.contains("://") && !local.contains("=\"//"),
             "{path} names another host"
         );
+    }
+}
+
+#[test]
+fn hidden_names_are_not_there() {
+    let (folder, mut site) = site();
+    for name in [".git", ".well-known", "sub/.well-known"] {
+        fs::create_dir_all(folder.path(name)).unwrap();
+        fs::write(folder.path(name).join("x"), "x").unwrap();
+    }
+    fs::write(folder.path("other/.index.html"), "hidden").unwrap();
+    fs::create_dir(folder.path("hidden")).unwrap();
+    fs::write(folder.path("hidden/.index.html"), "hidden").unwrap();
+    symlink("../.git", folder.path("sub/git")).unwrap();
+    let mut served = Site::new(&Config {
+        dotfiles: Dotfiles::Serve,
+        ..config(&folder.0)
+    })
+    .unwrap();
+    for (path, hide, serve) in [
+        ("/.git", 404, 301),
+        ("/.git/", 404, 403),
+        ("/.git/x", 404, 200),
+        ("/.none", 404, 404),
+        ("/.well-known", 301, 301),
+        ("/.well-known/x", 200, 200),
+        ("/sub/.well-known/x", 404, 200),
+        // A link without a dot leads through a name with one.
+        ("/sub/git/x", 200, 200),
+    ] {
+        assert_eq!(get(&mut site, path).status, hide, "{path}");
+        assert_eq!(get(&mut served, path).status, serve, "{path}");
+    }
+    for (dotfiles, other, hidden) in [
+        (Dotfiles::Hide, "<p>other", 403),
+        (Dotfiles::Serve, "hidden", 200),
+    ] {
+        let index = vec![".index.html".to_owned(), "index.htm".to_owned()];
+        let mut site = Site::new(&Config {
+            index,
+            dotfiles,
+            ..config(&folder.0)
+        })
+        .unwrap();
+        assert_eq!(get(&mut site, "/other/").body, other);
+        assert_eq!(get(&mut site, "/hidden/").status, hidden);
+    }
+}
+
+/// A file that was modified so many seconds after the others.
+fn file_at(folder: &Folder, name: &str, text: &str, later_s: u64) {
+    fs::write(folder.path(name), text).unwrap();
+    let file = fs::File::options()
+        .write(true)
+        .open(folder.path(name))
+        .unwrap();
+    file.set_modified(UNIX_EPOCH + Duration::from_secs(MODIFIED_S + later_s))
+        .unwrap();
+}
+
+#[test]
+fn a_coding_is_looked_for_once() {
+    let (folder, mut site) = site();
+    for (name, later_s) in [("page.txt.br", 0), ("page.txt.zst", 1), ("page.txt.gz", 2)] {
+        file_at(&folder, name, name, later_s);
+    }
+    for (accept, body) in [
+        ("gzip", "page.txt.gz"),
+        ("gzip, zstd", "page.txt.zst"),
+        ("gzip, zstd;q=0.9", "page.txt.gz"),
+        ("*", "page.txt.br"),
+        ("identity;q=0", "0123456789"),
+    ] {
+        let answer = ask(
+            &mut site,
+            Method::Get,
+            "/page.txt",
+            &[("Accept-Encoding", accept)],
+        );
+        assert_eq!(
+            (answer.status, answer.body.as_str()),
+            (200, body),
+            "{accept}"
+        );
+        assert_eq!(answer.field("Vary"), Some("Accept-Encoding"), "{accept}");
+        let media_type = answer.field("Content-Type");
+        assert_eq!(media_type, Some("text/plain; charset=utf-8"), "{accept}");
+    }
+    let every = [("Accept-Encoding", "br, zstd, gzip")];
+    for (words, body, vary) in [
+        (&["gzip", "br"][..], "page.txt.gz", true),
+        (&["zstd"], "page.txt.zst", true),
+        (&[], "0123456789", false),
+    ] {
+        let mut site = Site::new(&Config {
+            precompressed: words.iter().map(|w| (*w).to_owned()).collect(),
+            ..config(&folder.0)
+        })
+        .unwrap();
+        let answer = ask(&mut site, Method::Get, "/page.txt", &every);
+        assert_eq!(answer.body, body, "{words:?}");
+        assert_eq!(answer.field("Vary").is_some(), vary, "{words:?}");
     }
 }

@@ -7,12 +7,12 @@
 //! comes back; nothing but a regular file is ever opened for reading, so no FIFO or device can
 //! block or act; the work for one request is bounded.
 
-use super::path::{NAME_BYTES, PATH_BYTES};
+use super::names::{Name, Rest};
+use super::path::PATH_BYTES;
 use super::text::Text;
 use crate::config::Symlinks;
 use crate::connection::reply::Status;
 use crate::sys::file::{self, Kind, Stat};
-use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -81,38 +81,83 @@ pub(super) struct Tree<'s> {
 }
 
 impl<'s> Tree<'s> {
-    /// What `path`, and in it `name`, leads to. Both are relative to the root; `name` may be empty.
-    pub(super) fn open(self, path: &[u8], name: &[u8]) -> Result<Found, Refusal> {
-        let mut walk = Walk {
+    /// A way that has not begun.
+    pub(super) fn walk(self) -> Walk<'s> {
+        Walk {
             tree: self,
+            start: self.root,
             at: None,
             done: Text::new(),
             rest: Rest::new(),
+            last: Name::EMPTY,
             hops: HOPS,
             steps: STEPS,
-        };
-        walk.rest.prepend(name)?;
-        walk.rest.prepend(path)?;
-        walk.run()
+        }
     }
 }
 
 /// A way half gone.
-struct Walk<'s> {
+pub(super) struct Walk<'s> {
     tree: Tree<'s>,
-    /// The directory reached; none is the root.
+    /// Where it begins: the root, but for the links of siblings.
+    start: BorrowedFd<'s>,
+    /// The directory reached; none is the start.
     at: Option<OwnedFd>,
     /// The names from the root to `at`, free of links: what `..` goes back along. Unused when
     /// following links freely, for then `at` may lie anywhere.
     done: Text<PATH_BYTES>,
     /// The names still to go.
     rest: Rest,
+    /// The name of the file at its end.
+    last: Name,
     hops: u8,
     steps: u16,
 }
 
 impl Walk<'_> {
-    fn run(mut self) -> Result<Found, Refusal> {
+    /// What `path`, and in it `name`, leads to. Both are relative to the root; `name` may be empty.
+    pub(super) fn open(&mut self, path: &[u8], name: &[u8]) -> Result<Found, Refusal> {
+        self.restart();
+        self.rest.clear();
+        self.hops = HOPS;
+        self.steps = STEPS;
+        self.rest.prepend(name)?;
+        self.rest.prepend(path)?;
+        self.run()
+    }
+
+    /// The regular file beside the one that was found, its name that one's with `suffix` behind
+    /// it. It may be a link, by the same policy and with what is left of the same bounds.
+    ///
+    /// "Beside" is where links led: there lies what belongs to these bytes. Nothing is walked
+    /// again for it: one failed statx if there is none; statx, openat, statx if there is one.
+    pub(super) fn sibling(&self, suffix: &[u8]) -> Option<Opened> {
+        let name = self.last.with(suffix).ok()?;
+        let stat = file::stat_at(self.here(), name.as_c_str().ok()?).ok()?;
+        match stat.kind {
+            Kind::Regular => open(self.here(), &name).ok(),
+            Kind::Symlink => self.beside(&name).ok(),
+            Kind::Directory | Kind::Other => None,
+        }
+    }
+
+    /// Goes on from here to the link `name` without losing the way.
+    fn beside(&self, name: &Name) -> Result<Opened, Refusal> {
+        let mut walk = Walk {
+            start: self.here(),
+            done: self.done.clone(),
+            hops: self.hops,
+            steps: self.steps,
+            ..self.tree.walk()
+        };
+        walk.rest.prepend(name.as_bytes())?;
+        match walk.run()? {
+            Found::File(opened) => Ok(opened),
+            Found::Directory => Err(Refusal::Missing),
+        }
+    }
+
+    fn run(&mut self) -> Result<Found, Refusal> {
         while let Some(name) = self.rest.take()? {
             self.steps = self.steps.checked_sub(1).ok_or(Refusal::Missing)?;
             if name.is_parent() {
@@ -124,7 +169,11 @@ impl Walk<'_> {
             match stat.kind {
                 Kind::Directory => self.descend(&name)?,
                 Kind::Symlink => self.follow(&name)?,
-                Kind::Regular if last => return open(self.here(), &name).map(Found::File),
+                Kind::Regular if last => {
+                    let opened = open(self.here(), &name)?;
+                    self.last = name;
+                    return Ok(Found::File(opened));
+                }
                 Kind::Other if last => return Err(Refusal::Forbidden),
                 // ENOTDIR in the kernel's words.
                 Kind::Regular | Kind::Other => return Err(Refusal::Missing),
@@ -134,7 +183,7 @@ impl Walk<'_> {
     }
 
     fn here(&self) -> BorrowedFd<'_> {
-        self.at.as_ref().map_or(self.tree.root, AsFd::as_fd)
+        self.at.as_ref().map_or(self.start, AsFd::as_fd)
     }
 
     fn descend(&mut self, name: &Name) -> Result<(), Refusal> {
@@ -197,6 +246,7 @@ impl Walk<'_> {
     }
 
     fn restart(&mut self) {
+        self.start = self.tree.root;
         self.at = None;
         self.done.truncate(0);
     }
@@ -221,106 +271,6 @@ fn open(at: BorrowedFd<'_>, name: &Name) -> Result<Opened, Refusal> {
 fn inside<'t>(target: &'t [u8], canonical: &[u8]) -> Option<&'t [u8]> {
     let rest = target.strip_prefix(canonical)?;
     (rest.is_empty() || rest.starts_with(b"/")).then_some(rest)
-}
-
-/// One name, ready for the kernel.
-struct Name {
-    /// Zeroes follow the name.
-    bytes: [u8; NAME_BYTES + 1],
-    len: usize,
-}
-
-impl Name {
-    fn new(name: &[u8]) -> Result<Self, Refusal> {
-        let mut bytes = [0; NAME_BYTES + 1];
-        // One byte stays for the terminator.
-        let room = bytes
-            .get_mut(..NAME_BYTES)
-            .and_then(|all| all.get_mut(..name.len()));
-        room.ok_or(Refusal::Missing)?.copy_from_slice(name);
-        Ok(Self {
-            bytes,
-            len: name.len(),
-        })
-    }
-
-    fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
-    }
-
-    fn is_parent(&self) -> bool {
-        self.as_bytes() == b".."
-    }
-
-    /// A NUL inside, which only a configured index name could bring, would name another file.
-    fn as_c_str(&self) -> Result<&CStr, Refusal> {
-        let whole = self.bytes.get(..=self.len).unwrap_or_default();
-        CStr::from_bytes_with_nul(whole).map_err(|_| Refusal::Missing)
-    }
-}
-
-/// The names still to go. They stand at the end of the buffer, so that the target of a link is put
-/// in front of them.
-struct Rest {
-    bytes: [u8; PATH_BYTES],
-    start: usize,
-}
-
-impl Rest {
-    const fn new() -> Self {
-        Self {
-            bytes: [0; PATH_BYTES],
-            start: PATH_BYTES,
-        }
-    }
-
-    fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(self.start..).unwrap_or_default()
-    }
-
-    /// No name is left.
-    fn is_empty(&self) -> bool {
-        self.as_bytes().iter().all(|&b| b == b'/')
-    }
-
-    /// Puts `part` in front, with a slash between.
-    fn prepend(&mut self, part: &[u8]) -> Result<(), Refusal> {
-        if !self.is_empty() {
-            self.put(b"/")?;
-        }
-        self.put(part)
-    }
-
-    fn put(&mut self, part: &[u8]) -> Result<(), Refusal> {
-        let start = self.start.checked_sub(part.len()).ok_or(Refusal::Missing)?;
-        let room = self
-            .bytes
-            .get_mut(start..self.start)
-            .ok_or(Refusal::Missing)?;
-        room.copy_from_slice(part);
-        self.start = start;
-        Ok(())
-    }
-
-    /// Takes the first name that leads anywhere (`.` does not).
-    fn take(&mut self) -> Result<Option<Name>, Refusal> {
-        loop {
-            let rest = self.as_bytes();
-            let skipped = rest.iter().take_while(|&&b| b == b'/').count();
-            let rest = rest.get(skipped..).unwrap_or_default();
-            let name = rest.split(|&b| b == b'/').next().unwrap_or_default();
-            let used = skipped.saturating_add(name.len());
-            let taken = match name {
-                b"" => return Ok(None),
-                b"." => None,
-                name => Some(Name::new(name)?),
-            };
-            self.start = self.start.saturating_add(used).min(PATH_BYTES);
-            if taken.is_some() {
-                return Ok(taken);
-            }
-        }
-    }
 }
 
 /// ELOOP and ENAMETOOLONG differ between architectures, and std has no stable kind for them.

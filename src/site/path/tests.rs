@@ -195,3 +195,34 @@ fn the_last_segment_is_the_name() {
         assert_eq!(clean.name(), name.as_bytes(), "{path}");
     }
 }
+
+#[test]
+fn dots_hide_what_they_begin() {
+    for (path, hidden) in [
+        ("/", false),
+        ("/a.b", false),
+        ("/a/b.", false),
+        ("/./a/../b", false),
+        ("/.git/../a", false),
+        ("/.git", true),
+        ("/.git/", true),
+        ("/a/.b", true),
+        ("/.a/b", true),
+        ("/a/.b/c", true),
+        ("/%2egit", true),
+        ("/...", true),
+        ("/..a", true),
+        ("//.git", true),
+        ("/.well-known", false),
+        ("/.well-known/", false),
+        ("//.well-known/security.txt", false),
+        ("/a/../.well-known/x", false),
+        ("/.well-known/.x", true),
+        ("/.well-knownx", true),
+        ("/.Well-Known/x", true),
+        ("/a/.well-known/x", true),
+    ] {
+        let clean = CleanPath::parse(path.as_bytes()).unwrap();
+        assert_eq!(clean.is_hidden(), hidden, "{path}");
+    }
+}

@@ -54,7 +54,7 @@ fn go(folder: &Folder, symlinks: Symlinks, path: &str) -> End {
         canonical: canonical.as_os_str().as_bytes(),
         symlinks,
     };
-    match tree.open(path.as_bytes(), b"") {
+    match tree.walk().open(path.as_bytes(), b"") {
         Ok(Found::Directory) => End::Directory,
         Ok(Found::File(opened)) => {
             let mut text = String::new();
@@ -298,10 +298,13 @@ fn a_directory_moved_away_keeps_no_way_out() {
         symlinks: Symlinks::Within,
     };
     assert!(
-        matches!(tree.open(b"top", b""), Ok(Found::File(_))),
+        matches!(tree.walk().open(b"top", b""), Ok(Found::File(_))),
         "the root is what was opened"
     );
-    assert!(matches!(tree.open(b"escape", b""), Err(Refusal::Forbidden)));
+    assert!(matches!(
+        tree.walk().open(b"escape", b""),
+        Err(Refusal::Forbidden)
+    ));
 }
 
 #[test]
@@ -335,4 +338,92 @@ fn errors_mean_the_same_everywhere() {
         c"loop",
     );
     assert_eq!(refusal(&raced.unwrap_err()), Refusal::Missing);
+}
+
+/// What stands beside `path` with `.gz` behind its name.
+fn beside(folder: &Folder, symlinks: Symlinks, path: &str) -> Option<String> {
+    let root = file::open_root(&folder.path("root")).unwrap();
+    let canonical = folder.path("root").canonicalize().unwrap();
+    let tree = Tree {
+        root: root.as_fd(),
+        canonical: canonical.as_os_str().as_bytes(),
+        symlinks,
+    };
+    let mut walk = tree.walk();
+    assert!(matches!(walk.open(b"a/none", b""), Err(Refusal::Missing)));
+    assert!(matches!(
+        walk.open(path.as_bytes(), b""),
+        Ok(Found::File(_))
+    ));
+    let sibling = |walk: &super::Walk<'_>| {
+        walk.sibling(b".gz").map(|opened| {
+            let mut text = String::new();
+            let mut file = fs::File::from(opened.file);
+            file.read_to_string(&mut text).unwrap();
+            text
+        })
+    };
+    let first = sibling(&walk);
+    assert!(walk.sibling(b".br").is_none());
+    assert_eq!(sibling(&walk), first, "looking does not move the way");
+    first
+}
+
+#[test]
+fn siblings_stand_beside_what_was_found_by_the_same_rules() {
+    use Symlinks::{Follow, None as Never, Within};
+    let folder = world();
+    let root = |name: &str| folder.path("root").join(name);
+    let names = [
+        "plain",
+        "linked",
+        "out",
+        "hop",
+        "directory",
+        "fifo",
+        "socket",
+        "dangling",
+    ];
+    for name in names {
+        fs::write(root(&format!("a/b/{name}")), "original").unwrap();
+    }
+    fs::write(root("a/b/plain.gz"), "coded").unwrap();
+    fs::write(root("coded"), "coded too").unwrap();
+    symlink("../../coded", root("a/b/linked.gz")).unwrap();
+    symlink("../../../out/secret", root("a/b/out.gz")).unwrap();
+    symlink("linked.gz", root("a/b/hop.gz")).unwrap();
+    fs::create_dir(root("a/b/directory.gz")).unwrap();
+    let made = Command::new("mkfifo").arg(root("a/b/fifo.gz")).status();
+    assert!(made.unwrap().success());
+    let _socket = UnixListener::bind(root("a/b/socket.gz")).unwrap();
+    symlink("nowhere", root("a/b/dangling.gz")).unwrap();
+    symlink("a/b", root("dir")).unwrap();
+    symlink("a/b/plain", root("other")).unwrap();
+    fs::write(root("other.gz"), "of the link").unwrap();
+    let coded = Some("coded");
+    for (path, within, follow, never) in [
+        ("a/b/plain", coded, coded, coded),
+        ("a/b/linked", Some("coded too"), Some("coded too"), None),
+        ("a/b/hop", Some("coded too"), Some("coded too"), None),
+        ("a/b/out", None, Some("secret"), None),
+        ("a/b/directory", None, None, None),
+        ("a/b/fifo", None, None, None),
+        ("a/b/socket", None, None, None),
+        ("a/b/dangling", None, None, None),
+        ("top", None, None, None),
+    ] {
+        for (symlinks, text) in [(Within, within), (Follow, follow), (Never, never)] {
+            let found = beside(&folder, symlinks, path);
+            assert_eq!(found.as_deref(), text, "{symlinks:?} {path}");
+        }
+    }
+    // Behind links: beside the file, not beside the link.
+    for symlinks in [Within, Follow] {
+        assert_eq!(beside(&folder, symlinks, "dir/plain").as_deref(), coded);
+        assert_eq!(beside(&folder, symlinks, "other").as_deref(), coded);
+    }
+    // A name with no room for what would stand behind it.
+    let long = "x".repeat(253);
+    fs::write(root(&long), "long").unwrap();
+    assert_eq!(beside(&folder, Within, &long), None);
 }
