@@ -81,15 +81,8 @@ fn refused(request: &[u8], status: u16) {
     }
     assert!(LINGERS || losses > 0, "the documented loss was not seen");
     server.comes_home();
-    good_client(&server);
+    server.serves_a_good_client();
     server.stop();
-}
-
-/// Somebody who does nothing wrong is served.
-fn good_client(server: &Server) {
-    let (said, heard) = say_all_then_hear(server.connect(), GET_LAST);
-    said.unwrap();
-    assert_eq!((only(&heard.bytes).status, heard.end), (200, End::Fin));
 }
 
 #[test]
@@ -347,7 +340,7 @@ fn a_client_that_resets_in_the_middle_leaves_nothing() {
         socket::abort(OwnedFd::from(stream));
     }
     server.comes_home();
-    good_client(&server);
+    server.serves_a_good_client();
     let stopped = server.stop();
     let tries = u64::try_from(TRIES).unwrap();
     assert_eq!(stopped.counter("close.reset-by-peer"), tries);
@@ -402,7 +395,7 @@ fn ipv6_is_served_alike() {
     }
     let root = Root::new();
     let server = Server::on("[::1]:0", root.path(), &["linger.idle_ms=20s"]);
-    good_client(&server);
+    server.serves_a_good_client();
     let (said, heard) = say_all_then_hear(server.connect(), &upload("POST", 1 << 20));
     if LINGERS {
         said.unwrap();

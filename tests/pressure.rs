@@ -22,21 +22,11 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::fd::AsFd;
 
-const GET_LAST: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
-
 /// A connection whose client takes little.
 fn narrow(server: &Server) -> TcpStream {
     let stream = server.connect();
     socket::set_receive_buffer(stream.as_fd(), 2304).unwrap();
     stream
-}
-
-/// A new client with a whole request is answered, however busy the server is.
-fn good_client(server: &Server) {
-    let mut stream = server.connect();
-    stream.write_all(GET_LAST).unwrap();
-    let heard = hear(&mut stream);
-    assert_eq!((only(&heard.bytes).status, heard.end), (200, End::Fin));
 }
 
 #[test]
@@ -58,7 +48,7 @@ fn clients_that_do_not_read_give_their_buffers_back() {
         })
         .collect();
     for _ in 0..3 {
-        good_client(&server);
+        server.serves_a_good_client();
     }
     drop(stuck);
     server.comes_home();
@@ -86,7 +76,7 @@ fn requests_behind_a_download_give_their_buffers_back() {
         })
         .collect();
     for _ in 0..3 {
-        good_client(&server);
+        server.serves_a_good_client();
     }
     for stream in &mut slow {
         stream.read_exact(&mut [0; 2000]).unwrap(); // and goes on
@@ -116,7 +106,7 @@ fn downloads_that_do_not_move_give_their_slots_back() {
         })
         .collect();
     eventually("all slots are taken", || server.busy() >= 6);
-    good_client(&server);
+    server.serves_a_good_client();
     drop(stuck);
     server.comes_home();
     assert!(server.stop().counter("evicted.stuck") > 0);
@@ -173,7 +163,7 @@ fn a_client_that_pauses_gets_the_end_of_its_answer_too() {
             let mut silent = server.connect();
             silent.write_all(b"BAD\r\n\r\n").unwrap();
             hear(&mut silent); // 400 and a FIN
-            eventually("an idle period passes", || server.busy() == 1);
+            eventually("an idle period passes", || server.busy() <= 1);
         }
     }
     let heard = hear(&mut pausing);

@@ -18,11 +18,10 @@ use adieu::reactor::GRACE_MS;
 use adieu::reactor::teardown::BUILT;
 use adieu::sys::clock::monotonic_ms;
 use adieu::sys::limits::raise_open_files;
-use common::http::only;
 use common::outside::{Tcp, sockets, status};
 use common::root::Root;
 use common::server::Server;
-use common::{End, eventually, hear, skip};
+use common::{eventually, skip};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
@@ -44,10 +43,7 @@ struct Service {
 /// A new connection and a request; whatever others do, it is answered.
 fn good_client(server: &Server, service: &mut Service) {
     let before = monotonic_ms();
-    let mut stream = server.connect();
-    stream.write_all(GET_LAST).unwrap();
-    let heard = hear(&mut stream);
-    assert_eq!((only(&heard.bytes).status, heard.end), (200, End::Fin));
+    server.serves_a_good_client();
     service.served += 1;
     service.late += usize::from(monotonic_ms() - before >= GRACE_MS);
 }

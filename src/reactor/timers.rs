@@ -100,6 +100,7 @@ impl Timers {
                 // After a stall that bucket may be due as well; it is never the one that is
                 // emptied, for `deadline` is ahead, and the horizon is counted from `done`.
                 let tick = self.bucket_of(deadline);
+                debug_assert_ne!(index(tick), index(self.done), "a bucket that never empties");
                 self.link(slot, tick);
             }
             self.done += 1;

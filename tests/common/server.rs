@@ -1,9 +1,10 @@
 //! The built binary as a child process.
 
+use super::http::only;
 use super::outside::descriptors;
-use super::{PATIENCE, eventually};
+use super::{End, PATIENCE, eventually, hear};
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -95,6 +96,17 @@ impl Server {
         stream.set_write_timeout(Some(PATIENCE)).expect("a timeout");
         stream.set_nodelay(true).expect("TCP");
         stream
+    }
+
+    /// Somebody who does nothing wrong comes and is served, whatever others do.
+    pub(crate) fn serves_a_good_client(&self) {
+        let mut stream = self.connect();
+        let request = b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+        stream
+            .write_all(request)
+            .expect("a send that does not fail");
+        let heard = hear(&mut stream);
+        assert_eq!((only(&heard.bytes).status, heard.end), (200, End::Fin));
     }
 
     /// A file of /proc about this server.
