@@ -245,9 +245,10 @@ pub fn help() -> String {
             Kind::Number { .. } | Kind::Switch | Kind::Choice(_) => {
                 format!("{}={shown}  ({range}; {})", key.name, key.apply.name())
             }
-            Kind::Path | Kind::Words | Kind::Listen => {
+            Kind::Path | Kind::Word | Kind::Words | Kind::Listen => {
                 format!("{}={shown}  ({})", key.name, key.apply.name())
             }
+            Kind::Lines(_) => format!("{}={shown}  ({range}; {})", key.name, key.apply.name()),
         };
         push(&mut text, format_args!("  {left}"));
         push(&mut text, format_args!("      {}", key.meaning));
@@ -309,6 +310,7 @@ mod tests {
         let sizes = Sizes {
             slot_bytes: 256,
             slot_side_bytes: 24,
+            work_bytes: 400,
             fixed: vec![],
         };
         parse(arguments.iter().map(OsString::from), &sizes)
@@ -341,15 +343,15 @@ mod tests {
             addresses(&["--set", "listen.address=1,2", "-p3"]),
             ["0.0.0.0:1", "0.0.0.0:2", "0.0.0.0:3"]
         );
-        assert_eq!(served(&["-d", "/srv"]).root, PathBuf::from("/srv"));
-        assert_eq!(served(&["--root=/srv"]).root, PathBuf::from("/srv"));
+        assert_eq!(served(&["-d", "/srv"]).site.root, PathBuf::from("/srv"));
+        assert_eq!(served(&["--root=/srv"]).site.root, PathBuf::from("/srv"));
         assert_eq!(served(&["-v"]).log_level, log::LevelFilter::Debug);
         assert_eq!(
             served(&["-vv", "--verbose"]).log_level,
             log::LevelFilter::Debug
         );
         assert_eq!(
-            served(&["--set", "site.symlinks=follow"]).symlinks,
+            served(&["--set", "site.symlinks=follow"]).site.symlinks,
             Symlinks::Follow
         );
         assert_eq!(

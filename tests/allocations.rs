@@ -12,7 +12,7 @@
 
 mod common;
 
-use adieu::config::{Config, Listen};
+use adieu::config::{Config, Listen, SiteConfig};
 use adieu::reactor::Reactor;
 use adieu::reactor::kernel::Kernel;
 use adieu::reactor::teardown::BUILT;
@@ -152,13 +152,21 @@ fn get(path: &str, fields: &str) -> Vec<u8> {
 /// One batch of all kinds; the statuses it is answered with.
 fn batch(etag: &str) -> (Vec<u8>, Vec<u16>) {
     let same = format!("If-None-Match: {etag}\r\n");
-    let requests: [(Vec<u8>, u16); 13] = [
+    let requests: [(Vec<u8>, u16); 15] = [
         (OK.to_vec(), 200),
         (get("/", &same), 304),
         (MISSING.to_vec(), 404),
         (get("/large.bin", ""), 200),
         (get("/large.bin", "Range: bytes=-10\r\n"), 206),
         (get("/large.bin", "Range: bytes=9999999-\r\n"), 416),
+        (get("/large.bin", "Range: bytes=-9,0-8,1000-29999\r\n"), 206),
+        (
+            get(
+                "/large.bin",
+                &format!("Range: bytes={}\r\n", "0-,".repeat(99)),
+            ),
+            206,
+        ),
         (get("/large.bin", "Accept-Encoding: br, *;q=0.1\r\n"), 200),
         (
             get("/large.bin", "Accept-Encoding: gzip\r\nRange: bytes=-3\r\n"),
@@ -202,7 +210,10 @@ fn one(stream: &mut TcpStream, request: &[u8], status: u16) {
 fn config(root: &Root) -> Config {
     let mut config = Config {
         listen: vec![Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)))],
-        root: root.path().to_path_buf(),
+        site: SiteConfig {
+            root: root.path().to_path_buf(),
+            ..SiteConfig::default()
+        },
         ..Config::default()
     };
     config.limits.keepalive_requests = u16::MAX;
@@ -228,7 +239,7 @@ fn nothing_is_allocated_after_ready() {
         .to_owned();
     let same = get("/", &format!("If-None-Match: {etag}\r\n"));
     for _ in 0..500 {
-        exchange(&mut stream, &etag); // thirteen requests in one piece
+        exchange(&mut stream, &etag); // fifteen requests in one piece
     }
     for _ in 0..1200 {
         one(&mut stream, OK, 200);

@@ -208,6 +208,7 @@ fn single_ranges_are_cut_out_and_all_others_are_the_whole() {
         ("999-999", 999, 999),
         ("0-5000", 0, 999),
         ("-5000", 0, 999),
+        ("0-1,3-4", 0, 4),
     ] {
         let answer = ask("GET", &format!("Range: bytes={range}\r\n"));
         let shown = format!("bytes {first}-{last}/1000");
@@ -221,7 +222,6 @@ fn single_ranges_are_cut_out_and_all_others_are_the_whole() {
         assert_eq!((answer.status, shown), (416, Some("bytes */1000")));
     }
     for fields in [
-        "Range: bytes=0-1,3-4\r\n",
         "Range: bytes=0-1\r\nRange: bytes=3-4\r\n",
         "Range: bytes=5-2\r\n",
         "Range: bytes=a-b\r\n",

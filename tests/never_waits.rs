@@ -15,7 +15,7 @@
 
 mod common;
 
-use adieu::config::{Config, Listen};
+use adieu::config::{Config, Listen, SiteConfig};
 use adieu::connection::state::Teardown;
 use adieu::reactor::Reactor;
 use adieu::reactor::kernel::Kernel;
@@ -132,7 +132,10 @@ impl Loop {
 fn config(root: &Root) -> Config {
     let mut config = Config {
         listen: vec![Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)))],
-        root: root.path().to_path_buf(),
+        site: SiteConfig {
+            root: root.path().to_path_buf(),
+            ..SiteConfig::default()
+        },
         connections_per_address: 128,
         backlog: 128,
         ..Config::default()

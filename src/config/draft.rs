@@ -3,9 +3,10 @@
 //! Owns which keys were given, and the checks between keys. It must not read files or arguments:
 //! its callers do, and say where a value came from. Invariant: a [`Setup`] is only made here.
 
+use super::check;
 use super::keys::{self, KEYS, Key};
-use super::value::{Fault, Value};
-use super::{Coding, Config, Dotfiles, Listen, Plan, Sizes, StartError, plan};
+use super::value::{Fault, Kind, Value};
+use super::{Config, Listen, NamedSite, Plan, Sizes, StartError, plan};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -23,6 +24,17 @@ pub struct Setup {
 pub struct Draft {
     config: Config,
     given: Vec<&'static str>,
+    /// What was given for named sites. It is applied last, on what the default site has become, so
+    /// that the order of the keys does not matter.
+    named: Vec<Named>,
+}
+
+/// One key of one named site.
+#[derive(Clone, Debug)]
+struct Named {
+    site: String,
+    key: &'static Key,
+    value: Value,
 }
 
 impl Draft {
@@ -33,7 +45,9 @@ impl Draft {
     }
 
     /// Sets the key `name` to what `text` stands for. A later value replaces an earlier one, except
-    /// for `listen.address`: the first replaces the default, later ones add to it.
+    /// for addresses and rules: the first replaces the default, later ones add to it.
+    ///
+    /// `sites.NAME.KEY` sets `site.KEY` for one named site.
     ///
     /// `place` says where it was given, and becomes the place of the error.
     ///
@@ -41,8 +55,17 @@ impl Draft {
     /// An unknown key, or a value that its key does not take. Its code is for a configuration;
     /// command lines change it.
     pub fn set(&mut self, name: &str, text: &str, place: &str) -> Result<(), StartError> {
-        let Some(key) = keys::find(name) else {
-            let cure = keys::nearest(name).map_or_else(
+        let (site, name) = match named_site(name) {
+            None => (None, name.to_owned()),
+            Some((site, key)) if is_site_name(site) => (Some(site), format!("site.{key}")),
+            Some((site, _)) => {
+                let what = format!("\"{site}\" is no name for a site");
+                let cure = "write sites.NAME.KEY, the name of 1 to 32 letters, digits, - and _";
+                return Err(StartError::configuration(place, what, cure));
+            }
+        };
+        let Some(key) = keys::find(&name).filter(|key| site.is_none() || key.is_of_site()) else {
+            let cure = keys::nearest(&name).map_or_else(
                 || "adieu --help lists the keys".to_owned(),
                 |key| format!("did you mean {}? adieu --help lists the keys", key.name),
             );
@@ -52,9 +75,15 @@ impl Draft {
                 cure,
             ));
         };
-        match key.kind.parse(text) {
-            Ok(value) => self.put(key, value, place),
-            Err(fault) => Err(refusal(key, fault, place)),
+        let value = key.kind.parse(text);
+        let value = value.map_err(|fault| refusal(key, fault, place))?;
+        match site {
+            None => self.put(key, value, place),
+            Some(site) => {
+                let site = site.to_owned();
+                self.named.push(Named { site, key, value });
+                Ok(())
+            }
         }
     }
 
@@ -91,20 +120,12 @@ impl Draft {
     /// Writes a parsed value into its field.
     fn put(&mut self, key: &'static Key, value: Value, place: &str) -> Result<(), StartError> {
         let again = self.given.contains(&key.name);
-        let value = match value {
-            Value::Listen(more) if again => {
-                Value::Listen(self.config.listen.iter().cloned().chain(more).collect())
-            }
-            Value::Listen(_)
-            | Value::Number(..)
-            | Value::Switch(_)
-            | Value::Path(_)
-            | Value::Words(_)
-            | Value::Choice(_) => value,
-        };
-        if !again {
+        let value = if again {
+            joined(key.value(&self.config), value)
+        } else {
             self.given.push(key.name);
-        }
+            value
+        };
         // The table's test holds that a parsed value fits.
         key.set(&mut self.config, value).ok_or_else(|| {
             let what = format!("{} does not take this value", key.name);
@@ -112,14 +133,47 @@ impl Draft {
         })
     }
 
+    /// The named sites: the default site as it is now, and on it what was given for each.
+    fn sites(&self) -> Vec<NamedSite> {
+        let mut sites: Vec<NamedSite> = Vec::new();
+        for (index, one) in self.named.iter().enumerate() {
+            if !sites.iter().any(|site| site.name == one.site) {
+                let mut site = self.config.site.clone();
+                site.hosts.clear(); // a name belongs to one site
+                let name = one.site.clone();
+                sites.push(NamedSite { name, site });
+            }
+            let Some(named) = sites.iter_mut().find(|site| site.name == one.site) else {
+                continue;
+            };
+            let mut before = self.named.iter().take(index);
+            let again = before.any(|o| o.site == one.site && o.key.name == one.key.name);
+            let value = match one.key.value_of(&named.site) {
+                Some(old) if again => joined(old, one.value.clone()),
+                Some(_) | None => one.value.clone(),
+            };
+            let fits = one.key.set_of(&mut named.site, value);
+            debug_assert!(fits.is_some(), "the table's test holds that it fits");
+        }
+        sites
+    }
+
     /// Checks the whole, derives what is to be derived, and makes the plan.
     ///
     /// # Errors
     /// Two values that contradict each other, or a plan above `memory.total`.
     pub fn finish(self, sizes: &Sizes) -> Result<Setup, StartError> {
-        let Self { mut config, given } = self;
-        if let Some((place, what, cure)) = contradiction(&config) {
-            return Err(StartError::configuration(place, what, cure));
+        let sites = self.sites();
+        let Self {
+            mut config, given, ..
+        } = self;
+        config.sites = sites;
+        if let Some(fault) = check::contradiction(&config) {
+            return Err(StartError::configuration(
+                fault.place,
+                fault.what,
+                fault.cure,
+            ));
         }
         let asked = config.memory_total_bytes > 0;
         plan::fit(&mut config, sizes, given.contains(&"memory.connections"))?;
@@ -150,71 +204,32 @@ fn refusal(key: &Key, fault: Fault, place: &str) -> StartError {
     StartError::configuration(place, format!("{}: {}", key.name, fault.what), cure)
 }
 
-/// The first contradiction between two values, or a value that makes no sense: key, fault, cure.
-fn contradiction(config: &Config) -> Option<(&'static str, String, &'static str)> {
-    if let Some(what) = config.limits.contradiction(config.buffer_bytes.into()) {
-        let place = what.split_whitespace().next().unwrap_or("limits");
-        return Some((
-            place,
-            what.to_owned(),
-            "lower the first or raise the second",
-        ));
+/// What a value becomes when another is given for the same key: lists of addresses and rules grow.
+fn joined(old: Value, new: Value) -> Value {
+    match (old, new) {
+        (Value::Listen(mut all), Value::Listen(more)) => {
+            all.extend(more);
+            Value::Listen(all)
+        }
+        (Value::Lines(mut all), Value::Lines(more)) if !more.is_empty() => {
+            all.extend(more);
+            Value::Lines(all)
+        }
+        (_, new) => new,
     }
-    if let Some(name) = config.index.iter().find(|name| !is_plain_name(name)) {
-        let what = format!("\"{name}\" is not the name of a file in a directory");
-        return Some((
-            "site.index",
-            what,
-            "write names without /, such as index.html",
-        ));
-    }
-    let hides = config.dotfiles == Dotfiles::Hide;
-    if let Some(name) = config.index.iter().find(|n| hides && n.starts_with('.')) {
-        return Some((
-            "site.index",
-            format!("\"{name}\" begins with a dot, and site.dotfiles hides it"),
-            "choose another name, or set site.dotfiles to serve",
-        ));
-    }
-    if let Some(what) = wrong_coding(&config.precompressed) {
-        let cure = "write each of br, zstd and gzip once at most, or none";
-        return Some(("site.precompressed", what, cure));
-    }
-    let twice = config.listen.iter().enumerate().find(|(index, one)| {
-        !is_any_port(one) && config.listen.iter().take(*index).any(|o| o == *one)
-    });
-    if let Some((_, one)) = twice {
-        return Some((
-            "listen.address",
-            format!("{one} is given twice"),
-            "name each address once",
-        ));
-    }
-    None
 }
 
-/// A coding that is unknown, or named twice.
-fn wrong_coding(names: &[String]) -> Option<String> {
-    if let Some(name) = names.iter().find(|name| Coding::named(name).is_none()) {
-        return Some(format!("there is no coding \"{name}\" here"));
-    }
-    let mut places = names.iter().enumerate();
-    places
-        .find(|(place, name)| names.iter().take(*place).any(|other| other == *name))
-        .map(|(_, name)| format!("{name} is given twice"))
+/// `sites.NAME.KEY` as name and key.
+fn named_site(name: &str) -> Option<(&str, &str)> {
+    name.strip_prefix("sites.")?.split_once('.')
 }
 
-/// A name that stays in its directory.
-fn is_plain_name(name: &str) -> bool {
-    !matches!(name, "" | "." | "..") && !name.contains(['/', '\0'])
-}
+/// The longest name of a site, bytes.
+const SITE_NAME_BYTES: usize = 32;
 
-/// The system chooses the port: two of these are two listeners.
-fn is_any_port(listen: &Listen) -> bool {
-    match listen {
-        Listen::Tcp(address) => address.port() == 0,
-        Listen::Unix(_) => false,
-    }
+fn is_site_name(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+    (1..=SITE_NAME_BYTES).contains(&name.len()) && name.bytes().all(plain)
 }
 
 impl fmt::Display for Setup {
@@ -222,10 +237,30 @@ impl fmt::Display for Setup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}\nEffective configuration:", self.plan)?;
         for key in KEYS {
-            writeln!(f, "  {} = {}", key.name, key.value(&self.config))?;
+            write_key(f, key.name, key.kind, &key.value(&self.config))?;
+        }
+        for NamedSite { name, site } in &self.config.sites {
+            for key in KEYS {
+                let (value, default) = (key.value_of(site), key.value_of(&self.config.site));
+                let short = key.name.strip_prefix("site.").unwrap_or(key.name);
+                if let Some(value) = value.filter(|value| Some(value) != default.as_ref()) {
+                    write_key(f, &format!("sites.{name}.{short}"), key.kind, &value)?;
+                }
+            }
         }
         Ok(())
     }
+}
+
+/// `name = value`, and for rules a line each: as `--set` takes them.
+fn write_key(f: &mut fmt::Formatter<'_>, name: &str, kind: Kind, value: &Value) -> fmt::Result {
+    let text = value.to_string();
+    if matches!(kind, Kind::Lines(_)) {
+        return text
+            .lines()
+            .try_for_each(|line| writeln!(f, "  {name} = {line}"));
+    }
+    writeln!(f, "  {name} = {text}")
 }
 
 #[cfg(test)]
@@ -240,6 +275,7 @@ mod tests {
         draft.finish(&Sizes {
             slot_bytes: 256,
             slot_side_bytes: 24,
+            work_bytes: 400,
             fixed: vec![],
         })
     }
@@ -264,6 +300,7 @@ mod tests {
                 &Sizes {
                     slot_bytes: 256,
                     slot_side_bytes: 24,
+                    work_bytes: 400,
                     fixed: vec![]
                 }
             )
@@ -313,6 +350,64 @@ mod tests {
                 &[("site.precompressed", "gzip,deflate")],
                 "site.precompressed: there is no coding \"deflate\" here; write each of br, zstd \
                  and gzip once at most, or none",
+            ),
+            (
+                &[("sites.cam.root", "/srv/cam")],
+                "sites.cam.hosts: the site has no host: nobody could reach it; name its hosts, \
+                 such as cam.lan",
+            ),
+            (
+                &[("site.hosts", "a.lan"), ("sites.b.hosts", "b.lan,A.lan")],
+                "sites.b.hosts: a.lan is a host of two sites; name each host once",
+            ),
+            (
+                &[("site.hosts", "a.lan:80")],
+                "site.hosts: \"a.lan:80\" is no host; write a name such as www.example.com or \
+                 *.example.com, or an address, without a port",
+            ),
+            (
+                &[("sites.b!.hosts", "b")],
+                "adieu.toml:3: \"b!\" is no name for a site; write sites.NAME.KEY, the name of 1 \
+                 to 32 letters, digits, - and _",
+            ),
+            (
+                &[("sites.b.memory", "b")],
+                "adieu.toml:3: there is no key site.memory; did you mean site.root? adieu \
+                 --help lists the keys",
+            ),
+            (
+                &[("site.redirects", "308 /* https://{host}/*")],
+                "site.redirects: \"308 /* https://{host}/*\" has {host}, and the site has no \
+                 host; name its hosts in site.hosts, so that none is made up by a client",
+            ),
+            (
+                &[("site.fallback", "app.html")],
+                "site.fallback: \"app.html\" is no path of the site; write a path from / on, such \
+                 as /index.html",
+            ),
+            (
+                &[
+                    ("site.aliases", "/a /srv/a"),
+                    ("site.aliases", "/a/ /srv/b"),
+                ],
+                "site.aliases: /a/ is given twice; name each path once",
+            ),
+            (
+                &[("site.charset", "utf 8")],
+                "adieu.toml:3: site.charset: \"utf 8\" is not one word; write one word, or none",
+            ),
+            (
+                &[("site.charset", "utf-8;x")],
+                "site.charset: \"utf-8;x\" is no charset; write a name such as utf-8, or none",
+            ),
+            (
+                &[
+                    ("site.fields", "/ X: y"),
+                    ("memory.buffer_bytes", "5KiB"),
+                    ("limits.target_bytes", "4091"),
+                ],
+                "site.fields: 6 bytes of fields do not fit a reply beside limits.target_bytes; \
+                 shorten them, or raise memory.buffer_bytes",
             ),
             (
                 &[("site.precompressed", "gzip,br,gzip")],
@@ -369,6 +464,37 @@ mod tests {
     }
 
     #[test]
+    fn a_named_site_is_the_default_site_but_for_what_was_given() {
+        let setup = set(&[
+            ("sites.cam.hosts", "cam.lan"),
+            ("sites.cam.fields", "/ X-A: 1"),
+            ("sites.cam.fields", "/ X-B: 2"),
+            ("site.hosts", "nas.lan"),
+            ("site.fields", "/ X-C: 3"),
+            ("site.index", "start.html"),
+        ])
+        .unwrap();
+        let cam = &setup.config.sites[0].site;
+        assert_eq!(cam.hosts, ["cam.lan"]);
+        assert_eq!(cam.index, ["start.html"], "whatever the order");
+        let names: Vec<&str> = cam.fields.iter().map(|field| &*field.name).collect();
+        assert_eq!(names, ["X-A", "X-B"], "the first replaces, the next adds");
+        assert_eq!(setup.config.site.fields.len(), 1);
+    }
+
+    #[test]
+    fn none_takes_rules_away() {
+        let setup = set(&[
+            ("site.types", "a b/c"),
+            ("site.types", "none"),
+            ("site.types", "d e/f"),
+        ]);
+        let types = setup.unwrap().config.site.types;
+        assert_eq!(types.len(), 1);
+        assert_eq!(types[0].extension, "d");
+    }
+
+    #[test]
     fn a_total_derives_connections_and_buffers_follow() {
         let setup = set(&[("memory.total", "8MiB")]).unwrap();
         assert!(setup.plan.sum_bytes <= 8 << 20);
@@ -392,6 +518,11 @@ mod tests {
             ("memory.total", "8MiB"),
             ("site.index", "none"),
             ("keepalive.enabled", "off"),
+            ("sites.b.listing", "on"),
+            ("sites.b.redirects", "none"),
+            ("sites.b.hosts", "b"),
+            ("site.redirects", "301 /a /b"),
+            ("site.redirects", "301 /c /d"),
         ])
         .unwrap();
         let text = setup.to_string();
@@ -400,8 +531,8 @@ mod tests {
             .lines()
             .map(|l| l.trim().split_once(" = ").unwrap())
             .collect();
-        assert_eq!(pairs.len(), KEYS.len());
         assert_eq!(set(&pairs).unwrap(), setup);
+        assert_eq!(pairs.len(), KEYS.len() + 4, "{text}");
     }
 
     #[test]
@@ -410,7 +541,10 @@ mod tests {
         let root = PathBuf::from(std::ffi::OsString::from_vec(vec![b'/', 0xff]));
         let mut draft = Draft::new();
         draft.set_root(root.clone(), "-d").unwrap();
-        assert_eq!(draft.finish(&Sizes::default()).unwrap().config.root, root);
+        assert_eq!(
+            draft.finish(&Sizes::default()).unwrap().config.site.root,
+            root
+        );
         let error = Draft::new().set_root(PathBuf::new(), "-d").unwrap_err();
         assert_eq!(error.to_string(), "-d: the path is empty; name a directory");
     }

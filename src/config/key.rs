@@ -3,8 +3,8 @@
 //! Owns [`Key`] and the edit distance. It must not hold the table: that is `keys`. Invariant: a key
 //! is changed and read only through its own pair of functions.
 
-use super::Config;
 use super::value::{Kind, Value};
+use super::{Config, SiteConfig};
 
 /// What makes a changed value hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,21 +39,64 @@ pub struct Key {
     pub why: &'static str,
     /// What makes a changed value hold.
     pub apply: Apply,
-    pub(super) set: fn(&mut Config, Value) -> Option<()>,
-    pub(super) get: fn(&Config) -> Value,
+    pub(super) place: Place,
+}
+
+/// Where a key's value stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place {
+    /// Once for the server.
+    Server {
+        set: fn(&mut Config, Value) -> Option<()>,
+        get: fn(&Config) -> Value,
+    },
+    /// Once for each site.
+    Site {
+        set: fn(&mut SiteConfig, Value) -> Option<()>,
+        get: fn(&SiteConfig) -> Value,
+    },
 }
 
 impl Key {
-    /// Writes a value of this key's kind into `config`. `None` when it does not fit; after
-    /// [`Kind::parse`] of the same key it does.
+    /// Writes a value of this key's kind into `config`; one of a site into the default site. `None`
+    /// when it does not fit; after [`Kind::parse`] of the same key it does.
     pub fn set(&self, config: &mut Config, value: Value) -> Option<()> {
-        (self.set)(config, value)
+        match self.place {
+            Place::Server { set, .. } => set(config, value),
+            Place::Site { set, .. } => set(&mut config.site, value),
+        }
     }
 
     /// The value in `config`; displayed as `--set` takes it.
     #[must_use]
     pub fn value(&self, config: &Config) -> Value {
-        (self.get)(config)
+        match self.place {
+            Place::Server { get, .. } => get(config),
+            Place::Site { get, .. } => get(&config.site),
+        }
+    }
+
+    /// Each site has a value of its own.
+    #[must_use]
+    pub fn is_of_site(&self) -> bool {
+        matches!(self.place, Place::Site { .. })
+    }
+
+    /// As [`Key::set`], for one site. `None` too for a key of the server.
+    pub fn set_of(&self, site: &mut SiteConfig, value: Value) -> Option<()> {
+        match self.place {
+            Place::Server { .. } => None,
+            Place::Site { set, .. } => set(site, value),
+        }
+    }
+
+    /// As [`Key::value`], for one site. `None` for a key of the server.
+    #[must_use]
+    pub fn value_of(&self, site: &SiteConfig) -> Option<Value> {
+        match self.place {
+            Place::Server { .. } => None,
+            Place::Site { get, .. } => Some(get(site)),
+        }
     }
 }
 

@@ -6,10 +6,11 @@
 //! draft's work). Invariants: names are unique and sorted by section; every value that its kind
 //! admits fits its field.
 
-use super::key::distance;
 pub use super::key::{Apply, Key};
-use super::value::{Kind, Unit, Value};
-use super::{Dotfiles, Symlinks};
+use super::key::{Place, distance};
+use super::rules::{self, Rule};
+use super::value::{Kind, Lines, Unit, Value};
+use super::{Dotfiles, Symlinks, UnknownHost};
 use crate::connection::limits::FIELDS_MAX;
 use log::LevelFilter;
 
@@ -43,25 +44,21 @@ macro_rules! number {
             meaning: $meaning,
             why: $why,
             apply: Apply::$apply,
-            set: |config, value| match value {
-                Value::Number(n, _) => {
+            place: Place::Server {
+                set: |config, value| {
+                    let Value::Number(n, _) = value else { return None };
                     config.$($field).+ = n.try_into().ok()?;
                     Some(())
-                }
-                Value::Switch(_)
-                | Value::Path(_)
-                | Value::Words(_)
-                | Value::Choice(_)
-                | Value::Listen(_) => None,
+                },
+                get: |config| Value::Number(config.$($field).+.into(), Unit::$unit),
             },
-            get: |config| Value::Number(config.$($field).+.into(), Unit::$unit),
         }
     };
 }
 
 /// One row of another kind: how the value is taken apart and put together.
 macro_rules! other {
-    ($name:literal, $kind:expr, $apply:ident, $($field:ident).+, $meaning:literal,
+    ($place:ident, $name:literal, $kind:expr, $apply:ident, $($field:ident).+, $meaning:literal,
      $pattern:pat => $taken:expr, $given:expr) => {
         Key {
             name: $name,
@@ -69,13 +66,23 @@ macro_rules! other {
             meaning: $meaning,
             why: "",
             apply: Apply::$apply,
-            set: |config, value| {
-                let $pattern = value else { return None };
-                config.$($field).+ = $taken;
-                Some(())
+            place: Place::$place {
+                set: |config, value| {
+                    let $pattern = value else { return None };
+                    config.$($field).+ = $taken;
+                    Some(())
+                },
+                get: |config| ($given)(&config.$($field).+),
             },
-            get: |config| ($given)(&config.$($field).+),
         }
+    };
+}
+
+/// One row of a site that is rules, a line each.
+macro_rules! rules {
+    ($name:literal, $rule:ident, $field:ident, $meaning:literal) => {
+        other!(Site, $name, Kind::Lines(Lines::$rule), Reload, $field, $meaning,
+            Value::Lines(lines) => parsed(&lines)?, |v: &Vec<rules::$rule>| shown(v))
     };
 }
 
@@ -104,6 +111,21 @@ const LEVELS: &[(&str, LevelFilter)] = &[
     ("debug", LevelFilter::Debug),
 ];
 
+const UNKNOWN_HOSTS: &[(&str, UnknownHost)] = &[
+    ("serve", UnknownHost::Serve),
+    ("refuse", UnknownHost::Refuse),
+];
+
+/// The rules that lines stand for.
+fn parsed<R: Rule>(lines: &[String]) -> Option<Vec<R>> {
+    lines.iter().map(|line| R::parse(line).ok()).collect()
+}
+
+/// The lines of rules.
+fn shown<R: Rule>(rules: &[R]) -> Value {
+    Value::Lines(rules.iter().map(ToString::to_string).collect())
+}
+
 /// What a word of a choice stands for.
 fn meant<T: Copy>(words: &[(&'static str, T)], word: &str) -> Option<T> {
     words
@@ -123,261 +145,117 @@ fn word<T: PartialEq>(words: &[(&'static str, T)], value: &T) -> Value {
 }
 
 /// Every key, by section.
+#[rustfmt::skip]
 pub const KEYS: &[Key] = &[
-    other!("listen.address", Kind::Listen, Restart, listen,
+    other!(Server, "listen.address", Kind::Listen, Restart, listen,
         "Where to listen: PORT (all IPv4), ADDR:PORT, [IPV6]:PORT or unix:PATH.",
         Value::Listen(listen) => listen, |v: &Vec<_>| Value::Listen(v.clone())),
-    other!("site.root", Kind::Path, Reload, root, "The directory that is served.",
+    other!(Server, "listen.unknown_host", Kind::Choice(&["serve", "refuse"]), Reload, unknown_host,
+        "A Host that no site has: the default site, or 421 unless it is an address.",
+        Value::Choice(choice) => meant(UNKNOWN_HOSTS, choice)?,
+        |v: &UnknownHost| word(UNKNOWN_HOSTS, v)),
+    other!(Site, "site.hosts", Kind::Words, Reload, hosts,
+        "Names the site answers to, without port; *.example.com for all beneath.",
+        Value::Words(names) => names.iter().map(|name| name.to_ascii_lowercase()).collect(),
+        |v: &Vec<String>| Value::Words(v.clone())),
+    other!(Site, "site.root", Kind::Path, Reload, root, "The directory that is served.",
         Value::Path(path) => path, |v: &std::path::PathBuf| Value::Path(v.clone())),
-    other!("site.index", Kind::Words, Reload, index,
+    other!(Site, "site.index", Kind::Words, Reload, index,
         "Names that stand for a directory, tried in order.",
         Value::Words(names) => names, |v: &Vec<String>| Value::Words(v.clone())),
-    other!("site.symlinks", Kind::Choice(&["within", "none", "follow"]), Reload, symlinks,
+    other!(Site, "site.symlinks", Kind::Choice(&["within", "none", "follow"]), Reload, symlinks,
         "Symbolic links: those that stay inside the root, none, or all.",
         Value::Choice(choice) => meant(SYMLINKS, choice)?, |v: &Symlinks| word(SYMLINKS, v)),
-    other!("site.dotfiles", Kind::Choice(&["hide", "serve"]), Reload, dotfiles,
+    other!(Site, "site.dotfiles", Kind::Choice(&["hide", "serve"]), Reload, dotfiles,
         "Names that begin with a dot: 404, or served. .well-known always is.",
         Value::Choice(choice) => meant(DOTFILES, choice)?, |v: &Dotfiles| word(DOTFILES, v)),
-    other!("site.precompressed", Kind::Words, Reload, precompressed,
+    other!(Site, "site.precompressed", Kind::Words, Reload, precompressed,
         "Codings looked for beside a file (.br, .zst, .gz), preferred first.",
         Value::Words(names) => names, |v: &Vec<String>| Value::Words(v.clone())),
-    number!(
-        "memory.total",
-        Bytes,
-        0,
-        TIB,
-        Restart,
-        memory_total_bytes,
-        "All memory, the kernel's share included; derives the slots. 0: no total."
-    ),
-    number!(
-        "memory.connections",
-        Count,
-        1,
-        65_000,
-        Restart,
-        connections,
-        "Slots: connections at the same time."
-    ),
-    number!(
-        "memory.buffers",
-        Count,
-        0,
-        65_000,
-        Restart,
-        buffers,
-        "Buffers for heads and replies. 0: a quarter of the slots, at least 8."
-    ),
-    number!(
-        "memory.buffer_bytes",
-        Bytes,
-        2048,
-        65_535,
-        Restart,
-        buffer_bytes,
-        "Size of either half of a buffer; bounds a request head."
-    ),
-    number!(
-        "memory.backlog",
-        Count,
-        1,
-        4096,
-        Restart,
-        backlog,
-        "Connections that wait in the kernel, for each listener."
-    ),
-    number!(
-        "memory.receive_bytes",
-        Bytes,
-        SOCKET_BYTES_MIN,
-        SOCKET_BYTES_MAX,
-        Restart,
+    other!(Site, "site.listing", Kind::Switch, Reload, listing,
+        "Directories without an index are listed; else 403.",
+        Value::Switch(on) => on, |v: &bool| Value::Switch(*v)),
+    other!(Site, "site.fallback", Kind::Word, Reload, fallback,
+        "The file for paths that lead nowhere and name no file, with status 200.",
+        Value::Word(word) => word, |v: &String| Value::Word(v.clone())),
+    other!(Site, "site.charset", Kind::Word, Reload, charset,
+        "The charset that text files are said to have.",
+        Value::Word(word) => word, |v: &String| Value::Word(v.clone())),
+    rules!("site.types", MediaType, types,
+        "Media types by extension, before the built-in ones."),
+    rules!("site.aliases", Alias, aliases,
+        "Directories outside the root, each beneath a path."),
+    rules!("site.redirects", Redirect, redirects,
+        "Paths that moved; a * at both ends stands for the same rest."),
+    rules!("site.error_pages", ErrorPage, error_pages,
+        "Files of the site that are sent with a refusal."),
+    rules!("site.fields", ExtraField, fields,
+        "Further response fields; of one name the last that matches counts."),
+    rules!("site.access", Access, access,
+        "Who may ask: every rule that matches must let the client in; else 403."),
+    number!("memory.total", Bytes, 0, TIB, Restart, memory_total_bytes,
+        "All memory, the kernel's share included; derives the slots. 0: no total."),
+    number!("memory.connections", Count, 1, 65_000, Restart, connections,
+        "Slots: connections at the same time."),
+    number!("memory.buffers", Count, 0, 65_000, Restart, buffers,
+        "Buffers for heads and replies. 0: a quarter of the slots, at least 8."),
+    number!("memory.buffer_bytes", Bytes, 2048, 65_535, Restart, buffer_bytes,
+        "Size of either half of a buffer; bounds a request head."),
+    number!("memory.backlog", Count, 1, 4096, Restart, backlog,
+        "Connections that wait in the kernel, for each listener."),
+    number!("memory.receive_bytes", Bytes, SOCKET_BYTES_MIN, SOCKET_BYTES_MAX, Restart,
         receive_bytes,
-        "Receive buffer of a connection (SO_RCVBUF). Below 16KiB a byte costs more."
-    ),
-    number!(
-        "memory.send_bytes",
-        Bytes,
-        SOCKET_BYTES_MIN,
-        SOCKET_BYTES_MAX,
-        Restart,
-        send_bytes,
-        "Send buffer of a connection (SO_SNDBUF). Rate = this / round trip."
-    ),
-    number!(
-        "limits.connections_per_address",
-        Count,
-        0,
-        65_000,
-        Reload,
-        connections_per_address,
-        "Slots for one address (IPv4 /32, IPv6 /64). 0: three quarters of all."
-    ),
-    number!(
-        "limits.target_bytes",
-        Bytes,
-        64,
-        64_511,
-        Reload,
-        limits.target_bytes,
-        "Longest request target; above: 414."
-    ),
-    number!(
-        "limits.fields",
-        Count,
-        8,
-        100,
-        Reload,
-        limits.fields,
-        "Most field lines in a request head; above: 431."
-    ),
-    number!(
-        "limits.body_bytes",
-        Bytes,
-        0,
-        TIB,
-        Reload,
-        limits.body_bytes,
-        "Longest request body read off to keep a connection; above: 413."
-    ),
-    number!(
-        "timeout.head_ms",
-        Milliseconds,
-        100,
-        HOUR_MS,
-        Reload,
-        limits.head_ms,
-        "From the first byte of a request head to its end; above: 408."
-    ),
-    number!(
-        "timeout.body_ms",
-        Milliseconds,
-        100,
-        HOUR_MS,
-        Reload,
-        limits.body_ms,
-        "From the first byte of a request body to its end; above: 408."
-    ),
-    number!(
-        "timeout.body_window_ms",
-        Milliseconds,
-        100,
-        HOUR_MS,
-        Reload,
-        limits.body_window_ms,
-        "The window in which a body must bring timeout.body_window_bytes."
-    ),
-    number!(
-        "timeout.body_window_bytes",
-        Bytes,
-        0,
-        1 << 20,
-        Reload,
-        limits.body_window_bytes,
-        "A body slower than this in one window is late: 408. 0: no lower rate."
-    ),
-    number!(
-        "timeout.write_ms",
-        Milliseconds,
-        100,
-        HOUR_MS,
-        Reload,
-        limits.write_ms,
-        "A response of which nothing was acknowledged for so long is cut."
-    ),
-    number!(
-        "timeout.stop_ms",
-        Milliseconds,
-        0,
-        HOUR_MS,
-        Reload,
-        limits.stop_ms,
-        "A stopping server ends every connection after this."
-    ),
-    number!(
-        "timeout.orphan_ms",
-        Milliseconds,
-        100,
-        HOUR_MS,
-        Reload,
-        limits.orphan_ms,
-        "Build no-lingclose: unsent bytes stay in the kernel this long."
-    ),
-    other!("keepalive.enabled", Kind::Switch, Reload, limits.keepalive,
+        "Receive buffer of a connection (SO_RCVBUF). Below 16KiB a byte costs more."),
+    number!("memory.send_bytes", Bytes, SOCKET_BYTES_MIN, SOCKET_BYTES_MAX, Restart, send_bytes,
+        "Send buffer of a connection (SO_SNDBUF). Rate = this / round trip."),
+    number!("limits.connections_per_address", Count, 0, 65_000, Reload, connections_per_address,
+        "Slots for one address (IPv4 /32, IPv6 /64). 0: three quarters of all."),
+    number!("limits.target_bytes", Bytes, 64, 64_511, Reload, limits.target_bytes,
+        "Longest request target; above: 414."),
+    number!("limits.fields", Count, 8, 100, Reload, limits.fields,
+        "Most field lines in a request head; above: 431."),
+    number!("limits.body_bytes", Bytes, 0, TIB, Reload, limits.body_bytes,
+        "Longest request body read off to keep a connection; above: 413."),
+    number!("timeout.head_ms", Milliseconds, 100, HOUR_MS, Reload, limits.head_ms,
+        "From the first byte of a request head to its end; above: 408."),
+    number!("timeout.body_ms", Milliseconds, 100, HOUR_MS, Reload, limits.body_ms,
+        "From the first byte of a request body to its end; above: 408."),
+    number!("timeout.body_window_ms", Milliseconds, 100, HOUR_MS, Reload, limits.body_window_ms,
+        "The window in which a body must bring timeout.body_window_bytes."),
+    number!("timeout.body_window_bytes", Bytes, 0, 1 << 20, Reload, limits.body_window_bytes,
+        "A body slower than this in one window is late: 408. 0: no lower rate."),
+    number!("timeout.write_ms", Milliseconds, 100, HOUR_MS, Reload, limits.write_ms,
+        "A response of which nothing was acknowledged for so long is cut."),
+    number!("timeout.stop_ms", Milliseconds, 0, HOUR_MS, Reload, limits.stop_ms,
+        "A stopping server ends every connection after this."),
+    number!("timeout.orphan_ms", Milliseconds, 100, HOUR_MS, Reload, limits.orphan_ms,
+        "Build no-lingclose: unsent bytes stay in the kernel this long."),
+    other!(Server, "keepalive.enabled", Kind::Switch, Reload, limits.keepalive,
         "Keep connections open after a response.",
         Value::Switch(on) => on, |v: &bool| Value::Switch(*v)),
-    number!(
-        "keepalive.idle_ms",
-        Milliseconds,
-        100,
-        HOUR_MS,
-        Reload,
-        limits.keepalive_idle_ms,
-        "A kept connection without a next request is closed after this."
-    ),
-    number!(
-        "keepalive.requests",
-        Count,
-        1,
-        65_535,
-        Reload,
-        limits.keepalive_requests,
-        "Most requests on one connection."
-    ),
-    other!("keepalive.off_agents", Kind::Words, Reload, limits.keepalive_off_agents,
-    "User-Agents that begin so are never kept open.",
-    Value::Words(agents) => agents.into_iter().map(String::into_bytes).collect(),
-    |v: &Vec<Vec<u8>>| {
-        Value::Words(v.iter().map(|a| String::from_utf8_lossy(a).into_owned()).collect())
-    }),
-    number!(
-        "linger.idle_ms",
-        Milliseconds,
-        10,
-        HOUR_MS,
-        Reload,
-        limits.linger_idle_ms,
-        "Goodbye: a client that moves less than 1 KiB in so long is gone."
-    ),
-    number!(
-        "linger.total_ms",
-        Milliseconds,
-        10,
-        HOUR_MS,
-        Reload,
-        limits.linger_total_ms,
-        "Goodbye: the longest one."
-    ),
-    number!(
-        "linger.bytes",
-        Bytes,
-        0,
-        TIB,
-        Reload,
-        limits.linger_bytes,
-        "Goodbye: the most that is read off, such as the rest of an upload."
-    ),
-    number!(
-        "linger.kernel_fin_wait_s",
-        Seconds,
-        1,
-        60,
-        Reload,
-        linger2_s,
+    number!("keepalive.idle_ms", Milliseconds, 100, HOUR_MS, Reload, limits.keepalive_idle_ms,
+        "A kept connection without a next request is closed after this."),
+    number!("keepalive.requests", Count, 1, 65_535, Reload, limits.keepalive_requests,
+        "Most requests on one connection."),
+    other!(Server, "keepalive.off_agents", Kind::Words, Reload, limits.keepalive_off_agents,
+        "User-Agents that begin so are never kept open.",
+        Value::Words(agents) => agents.into_iter().map(String::into_bytes).collect(),
+        |v: &Vec<Vec<u8>>| {
+            Value::Words(v.iter().map(|a| String::from_utf8_lossy(a).into_owned()).collect())
+        }),
+    number!("linger.idle_ms", Milliseconds, 10, HOUR_MS, Reload, limits.linger_idle_ms,
+        "Goodbye: a client that moves less than 1 KiB in so long is gone."),
+    number!("linger.total_ms", Milliseconds, 10, HOUR_MS, Reload, limits.linger_total_ms,
+        "Goodbye: the longest one."),
+    number!("linger.bytes", Bytes, 0, TIB, Reload, limits.linger_bytes,
+        "Goodbye: the most that is read off, such as the rest of an upload."),
+    number!("linger.kernel_fin_wait_s", Seconds, 1, 60, Reload, linger2_s,
         "After close the kernel waits this long for the client's FIN (TCP_LINGER2).",
-        "above 60 the kernel waits about twice the excess instead (61 gives 2 s)"
-    ),
-    number!(
-        "linger.so_linger_s",
-        Seconds,
-        1,
-        3600,
-        Reload,
-        limits.so_linger_s,
-        "Build so-linger: SO_LINGER before close."
-    ),
-    other!("log.level", Kind::Choice(&["off", "error", "warn", "info", "debug"]), Reload, log_level,
-        "What is logged.",
+        "above 60 the kernel waits about twice the excess instead (61 gives 2 s)"),
+    number!("linger.so_linger_s", Seconds, 1, 3600, Reload, limits.so_linger_s,
+        "Build so-linger: SO_LINGER before close."),
+    other!(Server, "log.level", Kind::Choice(&["off", "error", "warn", "info", "debug"]), Reload,
+        log_level, "What is logged.",
         Value::Choice(choice) => meant(LEVELS, choice)?, |v: &LevelFilter| word(LEVELS, v)),
 ];
 
@@ -412,7 +290,7 @@ mod tests {
                 sections.push(section);
             }
         }
-        assert_eq!(KEYS.len(), 34);
+        assert_eq!(KEYS.len(), 45);
     }
 
     #[test]
@@ -440,6 +318,8 @@ mod tests {
                 Kind::Switch => texts.extend(["on".into(), "off".into()]),
                 Kind::Path => texts.push("/srv/www".into()),
                 Kind::Words => texts.extend(["none".into(), "a,b".into()]),
+                Kind::Word => texts.extend(["none".into(), "/a".into()]),
+                Kind::Lines(rule) => texts.extend(["none".into(), rule.example().to_owned()]),
                 Kind::Choice(choices) => texts.extend(choices.iter().map(|c| (*c).to_owned())),
                 Kind::Listen => texts.push("[::1]:80,unix:/run/a,0.0.0.0:1".into()),
             }
@@ -478,6 +358,8 @@ mod tests {
                 Kind::Switch | Kind::Choice(_) => texts.push("perhaps".into()),
                 Kind::Path => (),
                 Kind::Words => texts.push("a,,b".into()),
+                Kind::Word => texts.push("a b".into()),
+                Kind::Lines(_) => texts.push("x".into()),
                 Kind::Listen => texts.push("nowhere".into()),
             }
             for text in texts {
@@ -492,9 +374,13 @@ mod tests {
             let mut config = Config::default();
             let wrong = match key.kind {
                 Kind::Switch => Value::Number(1, Unit::Count),
-                Kind::Number { .. } | Kind::Path | Kind::Words | Kind::Choice(_) | Kind::Listen => {
-                    Value::Switch(true)
-                }
+                Kind::Number { .. }
+                | Kind::Path
+                | Kind::Word
+                | Kind::Words
+                | Kind::Choice(_)
+                | Kind::Lines(_)
+                | Kind::Listen => Value::Switch(true),
             };
             assert_eq!(key.set(&mut config, wrong), None);
             assert_eq!(config, Config::default());

@@ -4,16 +4,22 @@
 //! must not open sockets or files of the site. Invariants: every value of a [`Setup`] lies within
 //! the bounds of its key, no two contradict each other, and its plan fits `memory.total`.
 
+mod check;
 mod draft;
 mod error;
 mod key;
 pub mod keys;
+pub mod network;
+pub mod pattern;
 pub mod plan;
+pub mod rules;
+mod site;
 pub mod value;
 
 pub use draft::{Draft, Setup};
 pub use error::StartError;
 pub use plan::{Fixed, Plan, Sizes};
+pub use site::{Coding, Dotfiles, NamedSite, SiteConfig, Symlinks, UnknownHost};
 
 use crate::connection::limits::Limits;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -28,73 +34,17 @@ pub enum Listen {
     Unix(PathBuf),
 }
 
-/// Which symbolic links beneath the root are followed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Symlinks {
-    /// Those that stay inside the root (default).
-    Within,
-    /// None: 403.
-    None,
-    /// All.
-    Follow,
-}
-
-/// Names that begin with a dot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dotfiles {
-    /// Not there: 404, but for `.well-known` (default).
-    Hide,
-    /// Files like others.
-    Serve,
-}
-
-/// A content coding that a file may have been given beforehand (RFC 9110 section 8.4.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Coding {
-    /// Brotli (RFC 7932).
-    Brotli,
-    /// Zstandard (RFC 8878).
-    Zstd,
-    /// gzip (RFC 1952).
-    Gzip,
-}
-
-impl Coding {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Brotli, Self::Zstd, Self::Gzip];
-
-    /// The name in fields and in the configuration.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Brotli => "br",
-            Self::Zstd => "zstd",
-            Self::Gzip => "gzip",
-        }
-    }
-
-    /// The coding of this name.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|coding| coding.name() == name)
-    }
-}
-
 /// Everything that was configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Where to listen; at least one.
     pub listen: Vec<Listen>,
-    /// The document root.
-    pub root: PathBuf,
-    /// Names that stand for a directory, tried in order.
-    pub index: Vec<String>,
-    /// Symbolic links.
-    pub symlinks: Symlinks,
-    /// Names that begin with a dot.
-    pub dotfiles: Dotfiles,
-    /// Codings whose files are looked for beside the originals, the preferred ones first.
-    pub precompressed: Vec<String>,
+    /// What a Host gets that no site has.
+    pub unknown_host: UnknownHost,
+    /// The default site.
+    pub site: SiteConfig,
+    /// Sites beside it, by Host.
+    pub sites: Vec<NamedSite>,
     /// Limits of the heart.
     pub limits: Limits,
     /// Slots, 1 to 65,000.
@@ -147,11 +97,9 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: vec![Listen::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)))],
-            root: PathBuf::from("conf/www"),
-            index: vec!["index.html".to_owned(), "index.htm".to_owned()],
-            symlinks: Symlinks::Within,
-            dotfiles: Dotfiles::Hide, // .git, .htpasswd, .env: nobody means to publish them
-            precompressed: ["br", "zstd", "gzip"].map(str::to_owned).to_vec(), // smallest first
+            unknown_host: UnknownHost::Serve,
+            site: SiteConfig::default(),
+            sites: vec![],
             limits: Limits::new(),
             connections: 128,   // twenty browsers with six connections each
             buffers: 0,         // derived: most connections are idle or linger, which takes none

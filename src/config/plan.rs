@@ -25,6 +25,8 @@ pub struct Sizes {
     pub slot_bytes: usize,
     /// What stands beside each slot: generation, timer, place in the run queue.
     pub slot_side_bytes: usize,
+    /// What is kept of an answer in pieces, for each buffer.
+    pub work_bytes: usize,
     /// Blocks that do not depend on the number of connections.
     pub fixed: Vec<Fixed>,
 }
@@ -165,6 +167,13 @@ fn own_lines(config: &Config, sizes: &Sizes) -> Vec<Line> {
             owner: "reactor",
             count: config.buffers.into(),
             unit_bytes: u64::from(config.buffer_bytes).saturating_mul(2),
+            bound: "memory.buffers",
+        },
+        Line {
+            what: "answers in pieces",
+            owner: "site",
+            count: config.buffers.into(),
+            unit_bytes: wide(sizes.work_bytes),
             bound: "memory.buffers",
         },
     ];
@@ -341,6 +350,7 @@ mod tests {
         Sizes {
             slot_bytes: 256,
             slot_side_bytes: 24,
+            work_bytes: 400,
             fixed,
         }
     }
@@ -426,9 +436,9 @@ mod tests {
         assert_eq!((error.code, error.place.as_str()), (78, "memory.total"));
         assert_eq!(
             error.what,
-            "1048576 bytes do not hold 1 connection: 3645560 are fixed, 238472 for the connection"
+            "1048576 bytes do not hold 1 connection: 3645560 are fixed, 238872 for the connection"
         );
-        let smallest = 3_645_560 + 238472;
+        let smallest = 3_645_560 + 238872;
         assert!(
             error
                 .cure

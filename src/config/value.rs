@@ -4,6 +4,7 @@
 //! input overflows; what [`Value`] displays is parsed back to the same value.
 
 use super::Listen;
+use super::rules::{Access, Alias, ErrorPage, ExtraField, MediaType, Redirect, Rule};
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -75,12 +76,68 @@ pub enum Kind {
     Switch,
     /// A path of the file system, not empty.
     Path,
+    /// One word without blanks, or `none`.
+    Word,
     /// Words with commas between them; `none` for no word.
     Words,
     /// One of these words.
     Choice(&'static [&'static str]),
+    /// Rules, a line each; given again they add up, `none` takes all away.
+    Lines(Lines),
     /// Addresses with commas between them.
     Listen,
+}
+
+/// What the lines of a key are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lines {
+    /// [`Access`]
+    Access,
+    /// [`Alias`]
+    Alias,
+    /// [`ErrorPage`]
+    ErrorPage,
+    /// [`ExtraField`]
+    ExtraField,
+    /// [`MediaType`]
+    MediaType,
+    /// [`Redirect`]
+    Redirect,
+}
+
+impl Lines {
+    /// How a line is written, and one that is sound.
+    const fn form(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Access => (
+                "PATTERN allow or deny NETWORKS",
+                "/admin allow 10.0.0.0/8,::1",
+            ),
+            Self::Alias => ("PATH DIRECTORY", "/docs /usr/share/doc"),
+            Self::ErrorPage => ("STATUS PATH", "404 /404.html"),
+            Self::ExtraField => ("PATTERN NAME: VALUE", "*.css Cache-Control: max-age=86400"),
+            Self::MediaType => ("EXTENSION TYPE", "wasm application/wasm"),
+            Self::Redirect => ("STATUS FROM TO", "301 /old/* /new/*"),
+        }
+    }
+
+    /// A line that is sound.
+    #[must_use]
+    pub const fn example(self) -> &'static str {
+        self.form().1
+    }
+
+    /// The line as its rule displays it.
+    fn checked(self, line: &str) -> Result<String, Fault> {
+        match self {
+            Self::Access => Access::parse(line).map(|rule| rule.to_string()),
+            Self::Alias => Alias::parse(line).map(|rule| rule.to_string()),
+            Self::ErrorPage => ErrorPage::parse(line).map(|rule| rule.to_string()),
+            Self::ExtraField => ExtraField::parse(line).map(|rule| rule.to_string()),
+            Self::MediaType => MediaType::parse(line).map(|rule| rule.to_string()),
+            Self::Redirect => Redirect::parse(line).map(|rule| rule.to_string()),
+        }
+    }
 }
 
 /// A checked value. Displayed as it may be written.
@@ -92,8 +149,12 @@ pub enum Value {
     Switch(bool),
     /// A path.
     Path(PathBuf),
+    /// A word; empty for none.
+    Word(String),
     /// Words.
     Words(Vec<String>),
+    /// Rules, as they are written; one that was parsed has one at most.
+    Lines(Vec<String>),
     /// One of the words of its kind.
     Choice(&'static str),
     /// Addresses, at least one.
@@ -111,7 +172,7 @@ pub struct Fault {
 
 impl Fault {
     /// A fault and its cure.
-    fn new(what: impl Into<String>, cure: impl Into<String>) -> Self {
+    pub(super) fn new(what: impl Into<String>, cure: impl Into<String>) -> Self {
         Self {
             what: what.into(),
             cure: cure.into(),
@@ -140,7 +201,15 @@ impl Kind {
             },
             Self::Path if text.is_empty() => Err(Fault::new("the path is empty", "name a path")),
             Self::Path => Ok(Value::Path(PathBuf::from(text))),
+            Self::Word if text == "none" => Ok(Value::Word(String::new())),
+            Self::Word if text.is_empty() || text.contains(char::is_whitespace) => Err(Fault::new(
+                format!("\"{text}\" is not one word"),
+                "write one word, or none",
+            )),
+            Self::Word => Ok(Value::Word(text.to_owned())),
             Self::Words => words(text).map(Value::Words),
+            Self::Lines(_) if text == "none" => Ok(Value::Lines(vec![])),
+            Self::Lines(lines) => Ok(Value::Lines(vec![lines.checked(text)?])),
             Self::Choice(choices) => match choices.iter().find(|choice| **choice == text) {
                 Some(choice) => Ok(Value::Choice(choice)),
                 None => {
@@ -172,7 +241,9 @@ impl Kind {
             }
             Self::Switch => "on or off".to_owned(),
             Self::Path => "a path".to_owned(),
+            Self::Word => "a word, or none".to_owned(),
             Self::Words => "words, with commas between them".to_owned(),
+            Self::Lines(lines) => format!("{}; repeatable", lines.form().0),
             Self::Choice(choices) => choices.join(", "),
             Self::Listen => "addresses, with commas between them".to_owned(),
         }
@@ -290,8 +361,11 @@ impl fmt::Display for Value {
             Self::Number(n, Unit::Milliseconds | Unit::Seconds | Unit::Count) => write!(f, "{n}"),
             Self::Switch(on) => f.write_str(if *on { "on" } else { "off" }),
             Self::Path(path) => write!(f, "{}", Path::display(path)),
-            Self::Words(words) if words.is_empty() => f.write_str("none"),
+            Self::Word(word) if word.is_empty() => f.write_str("none"),
+            Self::Word(word) => f.write_str(word),
+            Self::Words(words) | Self::Lines(words) if words.is_empty() => f.write_str("none"),
             Self::Words(words) => f.write_str(&words.join(",")),
+            Self::Lines(lines) => f.write_str(&lines.join("\n")),
             Self::Choice(choice) => f.write_str(choice),
             Self::Listen(listen) => {
                 for (index, one) in listen.iter().enumerate() {

@@ -7,6 +7,7 @@ use super::body::{Body, Chunked};
 use super::head::{self, Field, Found, Framing, Request, Verdict, Version};
 use super::limits::Limits;
 use super::linger::Linger;
+use super::pieces::Flow;
 use super::reason::{Misuse, Reject};
 use super::reply::{self, Reply, Status};
 use super::span::Span;
@@ -25,6 +26,9 @@ pub enum Content {
     Page,
     /// So many bytes of a file that the shell holds.
     File(u64),
+    /// What comes piece by piece, so many bytes in all; `None`: nobody knows how many, so it goes
+    /// in chunks, and to HTTP/1.0 until the close.
+    Pieces(Option<u64>),
 }
 
 /// What became of an answer.
@@ -34,6 +38,8 @@ pub enum Taken {
     Yes {
         /// Bytes of the file to send.
         file: u64,
+        /// Its pieces will be asked for ([`super::Act::Produce`]).
+        pieces: bool,
         /// The status that was written (not always the one offered).
         status: Status,
     },
@@ -94,7 +100,7 @@ impl Connection {
             Framing::Chunked => None,
         };
         let status = reply.current_status().code();
-        let refused = status >= 400;
+        let refused = status >= 300; // a redirect wants the body as little
         let too_large = body_bytes.is_some_and(|bytes| bytes > turn.limits.body_bytes);
         if too_large && !refused {
             reply.status(Status::CONTENT_TOO_LARGE);
@@ -107,7 +113,8 @@ impl Connection {
             || (refused && has_body && (verdict.expects_continue || body_bytes.is_none()));
         let spent = self.requests.saturating_add(1) >= turn.limits.keepalive_requests;
         let may_stay = turn.limits.keepalive && !spent && !turn.stopping;
-        let keep = verdict.keep && !unwanted && may_stay;
+        let flow = Flow::of(content, verdict);
+        let keep = verdict.keep && !unwanted && may_stay && flow != Flow::Close;
 
         let file = finish(&mut reply, verdict, content, keep, turn);
         if reply.overflowed() {
@@ -119,13 +126,12 @@ impl Connection {
         let arrives = !self.input.is_empty();
         self.requests = self.requests.saturating_add(1);
         self.file = file;
+        self.flow = flow;
+        self.owed = declared(content);
+        self.gathered |= self.has_pieces();
         self.last = !keep;
         self.body_bytes = 0;
-        self.body = match verdict.framing {
-            Framing::None => Body::Over,
-            Framing::Length(bytes) => Body::Length(bytes),
-            Framing::Chunked => Body::Chunked(Chunked::new()),
-        };
+        self.body = body_of(verdict.framing);
         self.output.extend(written);
         if unwanted || !has_body {
             self.go(Event::Answered, turn);
@@ -144,7 +150,11 @@ impl Connection {
                 self.linger = Linger::new(unsolicited(verdict), turn.limits);
             }
         }
-        Taken::Yes { file, status }
+        Taken::Yes {
+            file,
+            pieces: flow != Flow::Over,
+            status,
+        }
     }
 
     /// The reply does not fit. Behind others it waits; alone it is a fault of our limits.
@@ -191,6 +201,7 @@ impl Connection {
         let written = reply.len();
         self.output.extend(written);
         self.file = 0;
+        self.flow = Flow::Over;
         self.last = true;
         self.refusal = None;
         let already = u64::try_from(self.input.len()).unwrap_or(0);
@@ -224,6 +235,26 @@ fn unsolicited(verdict: &Verdict) -> Option<u64> {
     (!verdict.keep).then_some(0)
 }
 
+fn body_of(framing: Framing) -> Body {
+    match framing {
+        Framing::None => Body::Over,
+        Framing::Length(bytes) => Body::Length(bytes),
+        Framing::Chunked => Body::Chunked(Chunked::new()),
+    }
+}
+
+/// What the pieces will have in all, if that is known.
+fn declared(content: Content) -> u64 {
+    match content {
+        Content::Pieces(Some(bytes)) => bytes,
+        Content::Nothing
+        | Content::Empty
+        | Content::Page
+        | Content::File(_)
+        | Content::Pieces(None) => 0,
+    }
+}
+
 /// Completes a reply: Date, Connection, framing, and the small page where one is due. Returns the
 /// bytes of the file that are owed.
 fn finish(
@@ -243,7 +274,13 @@ fn finish(
     match content {
         Content::Nothing => {}
         Content::Empty => reply.field_number("Content-Length", 0),
-        Content::File(bytes) => reply.field_number("Content-Length", bytes),
+        Content::File(bytes) | Content::Pieces(Some(bytes)) => {
+            reply.field_number("Content-Length", bytes);
+        }
+        Content::Pieces(None) => match Flow::of(content, verdict) {
+            Flow::Chunked => reply.field("Transfer-Encoding", b"chunked"),
+            Flow::Over | Flow::Length | Flow::Close => {}
+        },
         Content::Page => {
             reply.field("Content-Type", b"text/html; charset=utf-8");
             reply.field_number("Content-Length", reply::page_bytes(status));
@@ -253,7 +290,11 @@ fn finish(
     match content {
         Content::File(bytes) if !verdict.head_only => return bytes,
         Content::Page if !verdict.head_only => reply::page(reply, status),
-        Content::Nothing | Content::Empty | Content::Page | Content::File(_) => {}
+        Content::Nothing
+        | Content::Empty
+        | Content::Page
+        | Content::File(_)
+        | Content::Pieces(_) => {}
     }
     0
 }

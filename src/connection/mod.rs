@@ -11,6 +11,7 @@
 
 mod answer;
 pub mod body;
+pub mod client;
 mod ends;
 pub mod head;
 mod input;
@@ -19,6 +20,7 @@ pub mod linger;
 mod need;
 mod output;
 mod parse;
+mod pieces;
 pub mod reason;
 pub mod reply;
 mod scan;
@@ -33,6 +35,7 @@ use body::Body;
 use head::{Found, Scan};
 use limits::WRITE_LOOKS;
 use linger::Linger;
+use pieces::Flow;
 use reason::{CloseReason, Misuse, Reject};
 use span::Span;
 use state::{Event, State, Teardown};
@@ -67,8 +70,12 @@ pub struct Connection {
     body: Body,
     /// Content bytes of this body so far.
     body_bytes: u64,
-    /// Bytes of the file still owed.
+    /// Bytes of the file still owed; of an answer in pieces, those that are due now.
     file: u64,
+    /// Whether pieces follow, and how they are delimited.
+    flow: Flow,
+    /// Bytes that the pieces to come still have, where that was declared.
+    owed: u64,
     /// Bytes handed to the kernel in all.
     sent: u64,
     /// What progress is measured from. Body: content bytes at the start of the rate window.
@@ -107,6 +114,8 @@ impl Connection {
             body: Body::Over,
             body_bytes: 0,
             file: 0,
+            flow: Flow::Over,
+            owed: 0,
             sent: 0,
             mark: 0,
             deadline: turn.now.after(turn.limits.head_ms),
@@ -159,7 +168,6 @@ impl Connection {
 
     fn close_books(&mut self, turn: &Turn<'_>) {
         self.drop_bytes();
-        self.file = 0;
         if self.over.is_none() {
             self.over = Some((CloseReason::Plain, How::Bounded(turn.limits.orphan_ms)));
         }
@@ -176,6 +184,7 @@ impl Connection {
         self.output = Span::default();
         self.interim = 0;
         self.file = 0;
+        self.flow = Flow::Over;
     }
 
     /// A fault of ours: loud in tests; in release it is counted and this connection ends.

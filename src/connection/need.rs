@@ -41,7 +41,7 @@ pub enum Read {
 pub enum Write {
     /// Nothing.
     Nothing,
-    /// [`Connection::sendable`]; `more`: a file follows at once (MSG_MORE).
+    /// [`Connection::sendable`]; `more`: a file or a piece follows at once (MSG_MORE).
     Bytes {
         /// Something follows.
         more: bool,
@@ -57,6 +57,9 @@ pub enum Act {
     None,
     /// [`Connection::request`], then [`Connection::answered`] or [`Connection::refuse`].
     Answer,
+    /// [`Connection::room_for_piece`], then [`Connection::produced`]; or, when the piece cannot be
+    /// made any more, [`Connection::truncated`].
+    Produce,
     /// [`Connection::refuse`] with this.
     Refuse(Reject),
     /// shutdown(SHUT_WR), then [`Connection::write_shut`].
@@ -94,10 +97,13 @@ impl Connection {
         if let (State::Closed, Some((reason, how))) = (self.state, self.over) {
             return Act::Close(reason, how);
         }
+        if self.awaits_piece() {
+            return Act::Produce;
+        }
         let may_answer = match self.state {
             State::Head => true,
             State::Body => self.refusal.is_some(),
-            State::Respond => !self.last && self.file == 0 && !self.gathered,
+            State::Respond => !self.last && self.file == 0 && !self.gathered && !self.has_pieces(),
             State::Linger if !self.shut => return Act::ShutdownWrite,
             State::Idle | State::Linger | State::Closed => false,
         };
@@ -138,7 +144,7 @@ impl Connection {
         match self.state {
             State::Body | State::Respond if self.interim > 0 => Write::Bytes { more: false },
             State::Respond if !self.output.is_empty() => Write::Bytes {
-                more: self.file > 0,
+                more: self.file > 0 || self.has_pieces(),
             },
             State::Respond if self.file > 0 => Write::File(self.file),
             State::Idle
@@ -174,7 +180,7 @@ impl Connection {
         !self.input.is_empty() || !self.output.is_empty()
     }
 
-    /// Bytes of the file still owed; when 0 the file can be closed.
+    /// Bytes of the file still owed; when 0, and no pieces come, the file can be closed.
     #[must_use]
     pub fn file_owed(&self) -> u64 {
         self.file
@@ -192,11 +198,15 @@ impl Connection {
     /// ([`Connection::tick`] looks), ms.
     #[must_use]
     pub fn unmoved_ms(&self, turn: &Turn<'_>) -> u64 {
+        if self.awaits_piece() {
+            return 0; // it is not the peer that we wait for
+        }
         let write_ms = u64::from(turn.limits.write_ms);
         write_ms.saturating_sub(self.deadline.since(turn.now))
     }
 
-    /// Respond: its buffer holds nothing but requests that wait for the file to be sent.
+    /// Respond: its buffer holds nothing but requests that wait for the file, or for pieces that
+    /// are not made yet.
     #[must_use]
     pub fn holds_only_requests(&self) -> bool {
         self.state == State::Respond && self.output.is_empty() && !self.input.is_empty()

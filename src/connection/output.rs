@@ -43,7 +43,11 @@ impl Connection {
         } else {
             self.output.consume(n);
         }
-        if self.state == State::Respond && self.output.is_empty() && self.file == 0 {
+        if self.state == State::Respond
+            && self.output.is_empty()
+            && self.file == 0
+            && !self.has_pieces()
+        {
             self.flushed(turn);
         }
     }

@@ -128,4 +128,6 @@ pub enum Misuse {
     ReplyOverflow,
     /// The shell reported more bytes than it was offered.
     Overrun,
+    /// A piece of an answer that was none, or their sum is not the length that was declared.
+    WrongPiece,
 }

@@ -34,8 +34,14 @@ statuses! {
     PARTIAL_CONTENT = 206 "Partial Content",
     /// 301
     MOVED_PERMANENTLY = 301 "Moved Permanently",
+    /// 302
+    FOUND = 302 "Found",
     /// 304
     NOT_MODIFIED = 304 "Not Modified",
+    /// 307
+    TEMPORARY_REDIRECT = 307 "Temporary Redirect",
+    /// 308
+    PERMANENT_REDIRECT = 308 "Permanent Redirect",
     /// 400
     BAD_REQUEST = 400 "Bad Request",
     /// 403
@@ -56,6 +62,8 @@ statuses! {
     RANGE_NOT_SATISFIABLE = 416 "Range Not Satisfiable",
     /// 417
     EXPECTATION_FAILED = 417 "Expectation Failed",
+    /// 421
+    MISDIRECTED_REQUEST = 421 "Misdirected Request",
     /// 431
     FIELDS_TOO_LARGE = 431 "Request Header Fields Too Large",
     /// 500

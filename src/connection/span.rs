@@ -10,6 +10,15 @@ pub(super) struct Span {
 }
 
 impl Span {
+    pub(super) fn new(start: usize, end: usize) -> Self {
+        let narrow = |at| u16::try_from(at).unwrap_or(u16::MAX);
+        let (start, end) = (narrow(start), narrow(end));
+        if end <= start {
+            return Self::default();
+        }
+        Self { start, end }
+    }
+
     pub(super) fn len(self) -> usize {
         usize::from(self.end.saturating_sub(self.start))
     }

@@ -29,6 +29,12 @@ struct Peer {
     input: Vec<u8>,
     output: Vec<u8>,
     file: u64,
+    /// GET `/pieces`: its declared length, and its pieces: bytes, and bytes of the file behind
+    /// them.
+    declared: Option<u64>,
+    script: Vec<(usize, u64)>,
+    /// Those that are still to come.
+    pieces: Vec<(usize, u64)>,
     out: Vec<u8>,
     answers: usize,
 }
@@ -36,6 +42,19 @@ struct Peer {
 impl Peer {
     fn new() -> Self {
         Self::with(Teardown::Linger, Limits::new())
+    }
+
+    /// Its `/pieces` are these, and their length is known or not.
+    fn of_pieces(script: &[(usize, u64)], known: bool) -> Self {
+        let mut p = Self::new();
+        p.plan(script, known);
+        p
+    }
+
+    fn plan(&mut self, script: &[(usize, u64)], known: bool) {
+        let sum = |(bytes, file): &(usize, u64)| u64::try_from(*bytes).unwrap() + file;
+        self.script = script.to_vec();
+        self.declared = known.then(|| script.iter().map(sum).sum());
     }
 
     fn with(teardown: Teardown, limits: Limits) -> Self {
@@ -54,6 +73,9 @@ impl Peer {
             input: vec![0; 8192],
             output: vec![0; 8192],
             file: 5,
+            declared: None,
+            script: Vec::new(),
+            pieces: Vec::new(),
             out: Vec::new(),
             answers: 0,
         }
@@ -94,7 +116,7 @@ impl Peer {
                     self.on(|c, _, turn| c.refuse(reject, &mut output, turn));
                     self.output = output;
                 }
-                Act::None | Act::ShutdownWrite | Act::Close(..) => return,
+                Act::None | Act::Produce | Act::ShutdownWrite | Act::Close(..) => return,
             }
         }
     }
@@ -125,6 +147,10 @@ impl Peer {
                 reply.status(Status::OK);
                 Content::File(self.file)
             }
+            (Method::Get | Method::Head, b"/pieces") => {
+                reply.status(Status::OK);
+                Content::Pieces(self.declared)
+            }
             (Method::Get, b"/long") => {
                 reply.status(Status::OK);
                 reply.field("X", &[b'x'; 5000]);
@@ -142,8 +168,11 @@ impl Peer {
         let taken = self
             .c
             .answered(&verdict, reply, content, &self.input, &turn);
-        if let Taken::Yes { file, .. } = taken {
+        if let Taken::Yes { file, pieces, .. } = taken {
             self.answers += 1;
+            if pieces {
+                self.pieces = self.script.clone();
+            }
             let room = self.c.room(&mut self.output);
             if (1..=16).contains(&file) && room.len() > 16 {
                 let n = usize::try_from(file).unwrap();
@@ -151,6 +180,23 @@ impl Peer {
                 self.c.inlined(n);
             }
         }
+    }
+
+    /// Makes the next piece, of the letter p; the last of them ends it.
+    fn produce(&mut self) {
+        assert_eq!(self.need().act, Act::Produce);
+        assert_eq!(self.need().write, Write::Nothing);
+        let (bytes, file_bytes) = self.pieces.remove(0);
+        let last = self.pieces.is_empty();
+        self.piece(bytes, file_bytes, last);
+    }
+
+    /// Hands over a piece.
+    fn piece(&mut self, bytes: usize, file_bytes: u64, last: bool) {
+        let mut output = std::mem::take(&mut self.output);
+        self.c.room_for_piece(&mut output)[..bytes].fill(b'p');
+        self.on(|c, _, turn| c.produced(bytes, file_bytes, last, &mut output, turn));
+        self.output = output;
     }
 
     /// The kernel takes at most `max` bytes.
@@ -926,6 +972,198 @@ fn requests_behind_a_file_are_written_off_when_their_buffer_is_needed() {
     );
 }
 
+// ---- Respond, piece by piece -----------------------------------------------------------------
+
+const PIECES: &[u8] = b"GET /pieces HTTP/1.1\r\nHost: a\r\n\r\n";
+
+/// What was sent behind the last head.
+fn content(p: &Peer) -> &[u8] {
+    let end = p.out.windows(4).rposition(|w| w == b"\r\n\r\n").unwrap();
+    &p.out[end + 4..]
+}
+
+#[test]
+fn pieces_leave_one_by_one_with_parts_of_the_file_between() {
+    let mut p = Peer::of_pieces(&[(100, 5000), (0, 7), (50, 0)], true);
+    p.recv(&[PIECES, GET].concat());
+    p.serve();
+    assert_eq!(p.need().write, Write::Bytes { more: true }, "the head");
+    p.send(usize::MAX);
+    assert!(p.answered("200") && p.out.ends_with(b"Content-Length: 5157\r\n\r\n"));
+    p.produce();
+    assert_eq!(p.need().act, Act::None);
+    assert_eq!(p.need().write, Write::Bytes { more: true });
+    p.send(40);
+    p.send(60);
+    assert_eq!(p.need().write, Write::File(5000));
+    p.send(4000);
+    assert_eq!(p.need().act, Act::None, "the rest of the file first");
+    p.send(1000);
+    p.produce();
+    assert_eq!(
+        p.need().write,
+        Write::File(7),
+        "a piece of nothing but file"
+    );
+    p.send(7);
+    assert_eq!(p.answers, 1, "the next request waits");
+    p.produce();
+    assert!(!p.c.has_pieces());
+    assert_eq!(p.need().write, Write::Bytes { more: false });
+    p.send(usize::MAX);
+    assert_eq!(content(&p), [b'p'; 150]);
+    assert_eq!((p.state(), p.need().act), (State::Head, Act::Answer));
+    p.serve();
+    p.flush();
+    assert_eq!((p.answers, p.state()), (2, State::Idle));
+}
+
+#[test]
+fn pieces_hold_no_buffer_between_them_and_give_way_to_nobody() {
+    let mut p = Peer::of_pieces(&[(100, 5000), (50, 0)], true);
+    p.recv(PIECES);
+    p.serve();
+    p.send(usize::MAX);
+    assert!(!p.c.holds_bytes(), "while its piece is prepared");
+    p.c.give_way();
+    p.pass(2000);
+    p.queues.unacknowledged = 0;
+    let unmoved = p.on(|c, _, turn| c.unmoved_ms(turn));
+    assert_eq!(unmoved, 0, "it is we who let it wait");
+    p.produce();
+    p.send(usize::MAX);
+    assert!(!p.c.holds_bytes(), "while the file flows");
+    p.send(5000);
+    p.produce();
+    assert!(p.c.holds_bytes());
+}
+
+#[test]
+fn chunks_have_their_size_before_them_and_the_last_is_empty() {
+    let room = 8192 - 13;
+    for size in [1, 9, 10, 15, 16, 255, 256, 4095, 4096, room] {
+        let mut p = Peer::of_pieces(&[(size, 0), (1, 0), (0, 0)], false);
+        p.recv(PIECES);
+        p.serve();
+        p.send(usize::MAX);
+        assert!(p.out.ends_with(b"Transfer-Encoding: chunked\r\n\r\n"));
+        while p.need().act == Act::Produce {
+            p.produce();
+            p.flush();
+        }
+        let chunk = format!("{size:x}\r\n{}\r\n1\r\np\r\n0\r\n\r\n", "p".repeat(size));
+        let length = chunk.len();
+        assert_eq!(p.out[p.out.len() - length..], *chunk.as_bytes());
+        assert_eq!(p.state(), State::Idle);
+    }
+    let mut p = Peer::of_pieces(&[(3, 0)], false);
+    p.recv(PIECES);
+    p.serve();
+    p.send(usize::MAX);
+    p.produce();
+    p.flush();
+    assert!(p.out.ends_with(b"chunked\r\n\r\n3\r\nppp\r\n0\r\n\r\n"));
+}
+
+#[test]
+fn pieces_that_cannot_be_made_end_it_without_looking_whole() {
+    for known in [true, false] {
+        let mut p = Peer::of_pieces(&[(100, 0), (100, 0)], known);
+        p.recv(PIECES);
+        p.serve();
+        p.flush();
+        p.produce();
+        p.flush();
+        p.on(|c, _, turn| c.truncated(turn));
+        p.assert_over(CloseReason::FileShrank, How::Reset);
+        assert!(!p.c.has_pieces() && !p.out.ends_with(b"0\r\n\r\n"));
+    }
+}
+
+#[test]
+fn pieces_to_http_1_0_end_with_the_connection() {
+    let mut p = Peer::of_pieces(&[(5, 0), (5, 0)], false);
+    p.recv(b"GET /pieces HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    p.serve();
+    p.flush();
+    for _ in 0..2 {
+        assert_eq!(p.state(), State::Respond);
+        p.produce();
+        p.flush();
+    }
+    assert!(p.out.ends_with(b"Connection: close\r\n\r\npppppppppp"));
+    p.shut();
+    assert_eq!(p.state(), State::Linger);
+}
+
+#[test]
+fn pieces_that_are_wrong_are_our_fault_and_reset() {
+    // Bytes, bytes of the file, last; of 100 in all if known.
+    let wrong = [
+        (true, (101, 0, false)),
+        (true, (101, 0, true)),
+        (true, (99, 0, true)),
+        (true, (50, 51, false)),
+        (true, (50, u64::MAX, false)),
+        (true, (0, 0, false)),
+        (true, (0, 0, true)),
+        (false, (0, 0, false)),
+        (false, (5, 1, false)),
+        (false, (5, 1, true)),
+    ];
+    for (known, (bytes, file, last)) in wrong {
+        let mut p = Peer::of_pieces(&[(100, 0)], known);
+        p.recv(PIECES);
+        p.serve();
+        p.flush();
+        p.c.take_misuse();
+        let call = std::panic::AssertUnwindSafe(|| p.piece(bytes, file, last));
+        let loud = std::panic::catch_unwind(call).is_err();
+        assert_eq!(loud, cfg!(debug_assertions), "{bytes} {file} {last}");
+        if !loud {
+            p.assert_over(CloseReason::Fault, How::Reset);
+        }
+    }
+}
+
+#[test]
+fn pieces_are_asked_for_only_when_it_is_their_turn() {
+    let p = |state: &str| {
+        let mut p = Peer::of_pieces(&[(100, 5000), (50, 0)], true);
+        p.recv(PIECES);
+        p.serve();
+        if state == "head" {
+            return p;
+        }
+        p.flush();
+        p.produce();
+        if state == "file" {
+            p.send(usize::MAX);
+        }
+        p
+    };
+    for state in ["head", "piece", "file"] {
+        let mut p = p(state);
+        let call = std::panic::AssertUnwindSafe(|| p.piece(10, 0, false));
+        let loud = std::panic::catch_unwind(call).is_err();
+        assert_eq!(loud, cfg!(debug_assertions), "{state}");
+    }
+}
+
+#[test]
+fn pieces_whose_request_is_refused_never_begin() {
+    let mut p = Peer::of_pieces(&[(100, 0)], true);
+    p.recv(b"GET /pieces HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n");
+    p.serve();
+    assert_eq!((p.state(), p.c.has_pieces()), (State::Body, true));
+    assert_eq!(p.need().act, Act::None, "the body first");
+    p.pass(p.limits.body_window_ms);
+    p.serve();
+    assert!(!p.c.has_pieces());
+    p.flush();
+    assert!(p.answered("408") && !p.answered("200"));
+}
+
 // ---- Linger ----------------------------------------------------------------------------------
 
 #[test]
@@ -1186,8 +1424,9 @@ impl Random {
 
 /// Something that a client, the kernel or the shell may do now.
 fn anything(p: &mut Peer, random: &mut Random) {
-    const PIECES: [&[u8]; 9] = [
+    const SENT: [&[u8]; 10] = [
         GET,
+        PIECES,
         LAST,
         POST,
         CHUNKED,
@@ -1201,6 +1440,7 @@ fn anything(p: &mut Peer, random: &mut Random) {
     match (random.below(16), need.act) {
         (0..=8, Act::Answer | Act::Refuse(_)) => return p.serve(),
         (0..=8, Act::ShutdownWrite) => return p.shut(),
+        (0..=8, Act::Produce) => return p.produce(),
         (_, Act::Close(..)) => return,
         (9, _) => return p.pass(u32::try_from(random.below(20_000)).unwrap()),
         (10, _) if need.read != Read::Nothing => return p.fin(),
@@ -1223,7 +1463,7 @@ fn anything(p: &mut Peer, random: &mut Random) {
     match need.read {
         Read::Nothing => {}
         Read::Into => {
-            let piece = PIECES[usize::try_from(random.below(9)).unwrap()];
+            let piece = SENT[usize::try_from(random.below(10)).unwrap()];
             let n = piece.len().min(p.c.space(&mut p.input).len());
             assert!(n > 0, "no room to receive into in {:?}", p.c);
             p.recv(&piece[..n]);
@@ -1242,7 +1482,11 @@ fn hold(p: &Peer, said: &mut Option<Act>) {
     if matches!(state, State::Idle | State::Linger | State::Closed) {
         assert!(!p.c.holds_bytes(), "{:?}", p.c);
         assert_eq!(p.c.file_owed(), 0);
+        assert!(!p.c.has_pieces());
         assert_eq!(need.write, Write::Nothing);
+    }
+    if need.act == Act::Produce {
+        assert_eq!((state, need.write), (State::Respond, Write::Nothing));
     }
     assert_eq!(state == State::Closed, matches!(need.act, Act::Close(..)));
     assert!(
@@ -1263,6 +1507,10 @@ fn in_any_order_the_invariants_hold_and_deadlines_alone_end_it() {
     for round in 0..6000_usize {
         let mut p = Peer::with(Teardown::ALL[round % 3], Limits::new());
         p.file = [0, 5, 100_000][round % 5 % 3];
+        p.plan(&[(100, 5000), (0, 300), (8192, 0), (50, 0)], true);
+        if round % 2 == 0 {
+            p.plan(&[(1, 0), (8179, 0), (300, 0), (0, 0)], false);
+        }
         let mut said = None;
         for _ in 0..60 {
             anything(&mut p, &mut random);
@@ -1276,6 +1524,7 @@ fn in_any_order_the_invariants_hold_and_deadlines_alone_end_it() {
             match p.need().act {
                 Act::Answer | Act::Refuse(_) => p.serve(),
                 Act::ShutdownWrite => p.shut(),
+                Act::Produce => p.produce(),
                 Act::None | Act::Close(..) if p.need().write != Write::Nothing => {
                     p.send(usize::MAX);
                 }

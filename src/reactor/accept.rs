@@ -133,6 +133,7 @@ impl<N: Net> Reactor<N> {
             socket,
             peer,
             file: None,
+            work: None,
             offset: 0,
             buffer: None,
             // Most clients have sent their request by now: reading at once saves a wake-up.

@@ -1,19 +1,16 @@
 //! One connection, as far as its readiness and its budget carry it.
 //!
-//! Owns the reading, answering and writing of a slot. It must not decide anything the heart
-//! decides. Invariants: it stops when nothing more can be done without a new edge, a buffer or
-//! time; when it stops on a budget instead, the slot goes to the run queue.
+//! Owns the order in which a slot is read, answered and written, and the moving of its bytes. It
+//! must not decide anything the heart decides. Invariants: it stops when nothing more can be done
+//! without a new edge, a buffer or time; when it stops on a budget instead, the slot goes to the
+//! run queue.
 
 use super::Reactor;
 use super::net::Net;
-use crate::connection::head::NO_FIELD;
-use crate::connection::limits::FIELDS_MAX;
 use crate::connection::state::State;
 use crate::connection::time::Turn;
-use crate::connection::{Act, Content, Need, Read, Taken, Write};
-use crate::site;
+use crate::connection::{Act, Need, Read, Write};
 use std::io::{self, ErrorKind};
-use std::os::fd::AsFd;
 
 /// Bytes that one slot may move in one turn, both directions together.
 const BYTES_PER_TURN: usize = 256 * 1024;
@@ -24,9 +21,11 @@ const REQUESTS_PER_TURN: usize = 64;
 
 /// What is left of a slot's share of this turn.
 #[derive(Debug)]
-struct Budget {
-    bytes: usize,
+pub(super) struct Budget {
+    pub(super) bytes: usize,
     requests: usize,
+    /// A work has had its step of this visit and needs another.
+    pub(super) later: bool,
 }
 
 impl Budget {
@@ -37,7 +36,7 @@ impl Budget {
 
 /// What a step came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
+pub(super) enum Step {
     /// Something happened: look again.
     Moved,
     /// Nothing more without a new edge, a buffer or time.
@@ -50,6 +49,7 @@ impl<N: Net> Reactor<N> {
         let mut budget = Budget {
             bytes: BYTES_PER_TURN,
             requests: REQUESTS_PER_TURN,
+            later: false,
         };
         let mut looked = false;
         loop {
@@ -77,7 +77,10 @@ impl<N: Net> Reactor<N> {
                     self.answer(index, turn);
                     Step::Moved
                 }
-                Act::Answer | Act::None => {
+                Act::Produce if self.produce(index, &mut budget, turn) == Step::Moved => {
+                    Step::Moved
+                }
+                Act::Answer | Act::Produce | Act::None => {
                     let step = self.transfer(index, need, &mut budget, turn);
                     looked &= step == Step::Blocked;
                     step
@@ -86,7 +89,7 @@ impl<N: Net> Reactor<N> {
             if step == Step::Moved {
                 continue;
             }
-            if need.act == Act::Answer || budget.bytes == 0 {
+            if need.act == Act::Answer || budget.bytes == 0 || budget.later {
                 self.runnable.push(index);
             }
             // Acknowledgements move without a byte to read: a goodbye is looked at once a visit.
@@ -117,17 +120,20 @@ impl<N: Net> Reactor<N> {
             slot.state = state;
             slot.since = turn.now;
         }
-        if slot.connection.file_owed() == 0 {
+        let more_to_come = slot.connection.has_pieces();
+        if slot.connection.file_owed() == 0 && !more_to_come {
             slot.file = None;
         }
+        let work = slot.work.take_if(|_| !more_to_come);
         let need = slot.connection.need(turn.limits);
-        let wants_buffer =
-            need.read == Read::Into || matches!(need.act, Act::Answer | Act::Refuse(_));
+        let wants_buffer = need.read == Read::Into
+            || matches!(need.act, Act::Answer | Act::Refuse(_) | Act::Produce);
         let returned = if slot.connection.holds_bytes() {
             None
         } else {
             slot.buffer.take()
         };
+        self.release_work(work);
         self.timers.arm(index, need.until);
         if !wants_buffer {
             self.leave_line(index); // a buffer would only pass through it
@@ -159,71 +165,6 @@ impl<N: Net> Reactor<N> {
             }
         }
         Step::Moved
-    }
-
-    // ---- answering -----------------------------------------------------------------------------
-
-    fn refuse(&mut self, index: u16, reject: crate::connection::reason::Reject, turn: &Turn<'_>) {
-        let Some(slot) = self.slots.get_mut(index) else {
-            return;
-        };
-        let Some(buffer) = slot.buffer else { return };
-        let (_, output) = self.buffers.halves(buffer);
-        slot.connection.refuse(reject, output, turn);
-        self.counters.reject(reject);
-        self.counters.response(reject.status());
-    }
-
-    fn answer(&mut self, index: u16, turn: &Turn<'_>) {
-        let Some(slot) = self.slots.get_mut(index) else {
-            return;
-        };
-        let Some(buffer) = slot.buffer else { return };
-        let (input, output) = self.buffers.halves(buffer);
-        let mut fields = [NO_FIELD; FIELDS_MAX];
-        let request = match slot.connection.request(input, &mut fields, turn.limits) {
-            Ok(request) => request,
-            Err(reject) => {
-                self.refuse(index, reject, turn);
-                return;
-            }
-        };
-        if !slot.connection.may_join(&request.verdict) {
-            return;
-        }
-        let verdict = request.verdict;
-        let mut reply = slot.connection.reply(output);
-        let (content, part) = match self.site.answer(&request, turn, &mut reply) {
-            site::Content::Nothing => (Content::Nothing, None),
-            site::Content::Empty => (Content::Empty, None),
-            site::Content::Page => (Content::Page, None),
-            site::Content::File(part) => (Content::File(part.length), Some(part)),
-        };
-        let taken = slot
-            .connection
-            .answered(&verdict, reply, content, input, turn);
-        let Taken::Yes { file, status } = taken else {
-            return;
-        };
-        self.counters.request();
-        self.counters.response(status);
-        let Some(part) = part.filter(|_| file > 0) else {
-            return;
-        };
-        let room = slot.connection.room(output);
-        match usize::try_from(file).ok().and_then(|n| room.get_mut(..n)) {
-            // It fits behind its head and leaves with it.
-            Some(room) => {
-                match crate::sys::file::read_whole(part.file.as_fd(), room, part.offset) {
-                    Ok(()) => slot.connection.inlined(room.len()),
-                    Err(_) => slot.connection.truncated(turn),
-                }
-            }
-            None => {
-                slot.offset = part.offset;
-                slot.file = Some(part.file);
-            }
-        }
     }
 
     // ---- moving bytes --------------------------------------------------------------------------

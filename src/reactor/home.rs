@@ -37,6 +37,7 @@ impl<N: Net> Reactor<N> {
         log::debug!("slot {index}: {}", reason.name());
         self.net.close(slot.socket, how);
         drop(slot.file);
+        self.release_work(slot.work);
         if let Some(buffer) = slot.buffer {
             self.give_buffer(buffer);
         }

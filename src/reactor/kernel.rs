@@ -123,7 +123,11 @@ impl Kernel {
             Listen::Unix(_) => Some(place(listen)),
             Listen::Tcp(_) => None,
         }));
-        format!("serving {} on {}", config.root.display(), places.join(" "))
+        format!(
+            "serving {} on {}",
+            config.site.root.display(),
+            places.join(" ")
+        )
     }
 
     fn watch(&self, fd: BorrowedFd<'_>, token: Token, interest: Interest) -> io::Result<()> {

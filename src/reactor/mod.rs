@@ -9,6 +9,7 @@
 
 mod accept;
 mod addresses;
+mod answer;
 mod buffers;
 mod clock;
 mod drive;
@@ -22,6 +23,7 @@ mod stop;
 pub mod teardown;
 mod timers;
 mod watch;
+mod works;
 
 use crate::config::{Config, Fixed, Sizes, StartError};
 use crate::connection::limits::Limits;
@@ -40,6 +42,7 @@ use slots::Slots;
 use std::io;
 use std::rc::Rc;
 use timers::Timers;
+use works::Works;
 
 /// A waiter for a buffer, or a client before a full table, makes somebody give way after this.
 pub const GRACE_MS: u64 = 1_000;
@@ -57,6 +60,7 @@ pub struct Reactor<N: Net> {
     limits: Rc<Limits>,
     slots: Slots<N::Socket>,
     buffers: Buffers,
+    works: Works,
     timers: Timers,
     /// Slots that stopped on a budget.
     runnable: Queue,
@@ -91,6 +95,7 @@ impl<N: Net> Reactor<N> {
             limits: Rc::new(config.limits.clone()),
             slots: Slots::new(slots),
             buffers: Buffers::new(config.buffers, config.buffer_bytes, slots),
+            works: Works::new(config.buffers),
             timers: Timers::new(slots, now),
             runnable: Queue::new(slots),
             waiting: Queue::new(slots),
@@ -229,6 +234,7 @@ pub fn sizes() -> Sizes {
     Sizes {
         slot_bytes: Slots::<kernel::Socket>::bytes_each(),
         slot_side_bytes: Timers::bytes_each() + 3 * Queue::bytes_each() + Addresses::bytes_each(),
+        work_bytes: Works::bytes_each(),
         fixed: vec![
             Fixed {
                 what: "events",

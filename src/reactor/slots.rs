@@ -34,6 +34,8 @@ pub(super) struct Slot<S> {
     pub(super) peer: Peer,
     /// The file that is being sent, and where in it.
     pub(super) file: Option<OwnedFd>,
+    /// What makes its answer, when that comes in pieces: a place in the table of works.
+    pub(super) work: Option<u16>,
     /// Next byte of the file.
     pub(super) offset: u64,
     /// Its buffer.
@@ -170,6 +172,7 @@ mod tests {
             socket: (),
             peer: Peer::Unix,
             file: None,
+            work: None,
             offset: 0,
             buffer: None,
             ready: Ready::default(),

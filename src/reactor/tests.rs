@@ -3,6 +3,7 @@
 
 use super::net::{Event, Net, Token};
 use super::*;
+use crate::config::SiteConfig;
 use crate::connection::How;
 use crate::connection::linger::Queues;
 use crate::sys::socket::Peer;
@@ -114,7 +115,10 @@ impl Net for Told {
 
 fn reactor(connections: u16, per_address: u16) -> Reactor<Told> {
     let config = Config {
-        root: "conf/www".into(),
+        site: SiteConfig {
+            root: "conf/www".into(),
+            ..SiteConfig::default()
+        },
         connections,
         connections_per_address: per_address,
         buffers: 8,

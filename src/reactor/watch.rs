@@ -40,6 +40,12 @@ impl<N: Net> Reactor<N> {
         (self.buffers.free(), self.buffers.count())
     }
 
+    /// Places for works that are free, and how many there are.
+    #[must_use]
+    pub fn works_home(&self) -> (usize, usize) {
+        (self.works.free(), self.works.count())
+    }
+
     /// Asserts what must hold between two turns. For tests: it looks at everything.
     ///
     /// # Panics
@@ -59,8 +65,16 @@ impl<N: Net> Reactor<N> {
             self.buffers.count(),
             "every buffer has one place"
         );
+        let works = self.slots.iter().filter(|(_, slot)| slot.work.is_some());
+        assert_eq!(
+            works.count() + self.works.free(),
+            self.works.count(),
+            "every work has one place"
+        );
         for (index, slot) in self.slots.iter() {
             let state = slot.connection.state();
+            let pieces = slot.connection.has_pieces();
+            assert_eq!(slot.work.is_some(), pieces, "slot {index} in {state:?}");
             assert_ne!(state, State::Closed, "slot {index} is closed and not home");
             let owns = slot.buffer.is_some();
             let may_own =

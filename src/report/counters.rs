@@ -84,6 +84,7 @@ counted! {
         NoTransition = "no-transition",
         ReplyOverflow = "reply-overflow",
         Overrun = "overrun",
+        WrongPiece = "wrong-piece",
     }
 }
 

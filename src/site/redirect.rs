@@ -1,12 +1,14 @@
-//! The way from a directory's name to its directory form: `/a` to `/a/`.
+//! The way to another place: from `/a` to the directory `/a/`, and to where a path has moved.
 //!
-//! Owns the Location that this needs. It must not know files. Invariants: Location is an absolute
-//! path on this server, whatever the target was: it never begins with `//`, nor with what browsers
-//! read as that; it holds nothing but the characters of a URI; and it is not much longer than the
-//! target that the reply has room for.
+//! Owns the Location that this needs. It must not know files. Invariants: Location is a path on
+//! this server, whatever the target was, or what the operator wrote: it never begins with `//`, nor
+//! with what browsers read as that; it holds nothing but the characters of a URI; and it is no
+//! longer than the reply has room for.
 
 use super::text::{Full, Text};
 use super::{Content, page};
+use crate::config::pattern::Pattern;
+use crate::config::rules::{HOST, Redirect};
 use crate::connection::head::is_plain;
 use crate::connection::reply::{Reply, Status};
 
@@ -40,6 +42,119 @@ pub(super) fn to_directory(path: &[u8], query: Option<&[u8]>, reply: &mut Reply<
     reply.status(Status::MOVED_PERMANENTLY);
     reply.field_parts("Location", &[b"/", path, b"/", mark, query]);
     Content::Page
+}
+
+/// A path that has moved, or all beneath it.
+#[derive(Debug)]
+pub(super) struct Moved {
+    status: Status,
+    /// Without its star.
+    from: Vec<u8>,
+    /// It had one: all beneath.
+    beneath: bool,
+    /// Without its star.
+    to: String,
+    /// It had one: the rest is put behind it.
+    with_rest: bool,
+}
+
+impl Moved {
+    /// The rule that was configured.
+    pub(super) fn new(rule: &Redirect) -> Self {
+        let from = rule.from.to_string();
+        let front = from.strip_suffix('*');
+        let decoded = Pattern::parse(front.unwrap_or(&from)).ok();
+        let to = rule.to.strip_suffix('*');
+        Self {
+            status: match rule.status {
+                302 => Status::FOUND,
+                307 => Status::TEMPORARY_REDIRECT,
+                308 => Status::PERMANENT_REDIRECT,
+                _ => Status::MOVED_PERMANENTLY,
+            },
+            from: decoded.and_then(|p| p.as_path()).unwrap_or_default(),
+            beneath: front.is_some(),
+            to: to.unwrap_or(&rule.to).to_owned(),
+            with_rest: to.is_some(),
+        }
+    }
+
+    /// What of this path is the star's; `None` if the rule is not about it. A slash at the end does
+    /// not count, so that `/old/*` is about `/old` as well.
+    fn rest<'p>(&self, path: &'p [u8]) -> Option<&'p [u8]> {
+        if self.beneath
+            && let Some(rest) = path.strip_prefix(self.from.as_slice())
+        {
+            return Some(rest);
+        }
+        let bare = |path: &[u8]| path.strip_suffix(b"/").map_or(path.len(), <[u8]>::len);
+        let (path_bytes, from_bytes) = (bare(path), bare(&self.from));
+        let same = path.get(..path_bytes) == self.from.get(..from_bytes);
+        same.then_some(b"")
+    }
+
+    /// The rule is about this decoded path.
+    pub(super) fn is_about(&self, path: &[u8]) -> bool {
+        self.rest(path).is_some()
+    }
+
+    /// A Host stands in its target.
+    pub(super) fn needs_host(&self) -> bool {
+        self.to.contains(HOST)
+    }
+
+    /// The redirect for this decoded path. The query is kept, unless the target has one.
+    pub(super) fn write(
+        &self,
+        path: &[u8],
+        query: Option<&[u8]>,
+        host: &[u8],
+        room_bytes: usize,
+        reply: &mut Reply<'_>,
+    ) -> Content {
+        let rest = self
+            .rest(path)
+            .filter(|_| self.with_rest)
+            .unwrap_or_default();
+        // `/old*` to `/*` must not make `//evil.example` of `/old/evil.example`.
+        let slash = self.to.ends_with('/') && rest.starts_with(b"/");
+        let rest = rest.get(usize::from(slash)..).unwrap_or_default();
+        let query = query.filter(|_| !self.to.contains('?')).unwrap_or_default();
+        if !query.iter().all(|&b| is_printable(b)) {
+            return page(reply, Status::BAD_REQUEST);
+        }
+        let mark: &[u8] = if query.is_empty() { b"" } else { b"?" };
+        let mut escaped = Text::<{ 3 * PATH_BYTES }>::new();
+        let (front, back) = match self.to.split_once(HOST) {
+            Some((front, back)) => (front, back),
+            None => (self.to.as_str(), ""),
+        };
+        let host = if self.needs_host() { host } else { b"" };
+        let fits = escape_decoded(rest, &mut escaped).is_ok();
+        let parts = [
+            front.as_bytes(),
+            host,
+            back.as_bytes(),
+            escaped.as_bytes(),
+            mark,
+            query,
+        ];
+        let bytes: usize = parts.iter().map(|part| part.len()).sum();
+        if !fits || bytes > room_bytes {
+            return page(reply, Status::URI_TOO_LONG);
+        }
+        reply.status(self.status);
+        reply.field_parts("Location", &parts);
+        Content::Page
+    }
+}
+
+/// As [`escape`], for a decoded path: a `%` in it is one.
+fn escape_decoded<const N: usize>(path: &[u8], escaped: &mut Text<N>) -> Result<(), Full> {
+    path.iter().try_for_each(|byte| match byte {
+        b'%' => escaped.push(b"%25"),
+        byte => escape(&[*byte], escaped),
+    })
 }
 
 /// Writes every byte that is none of a path's as an escape. The backslash matters most: browsers

@@ -1,11 +1,13 @@
 //! Answers as a client would ask for them.
 
-use super::{Content, Site};
-use crate::config::{Config, Dotfiles, Listen, StartError, Symlinks};
+use super::{Content, Means, Pieces, Prepared, Site};
+use crate::config::{Config, Dotfiles, Listen, SiteConfig, StartError, UnknownHost};
+use crate::connection::client::Client;
 use crate::connection::head::{Field, Framing, Method, Request, Target, Verdict, Version};
 use crate::connection::limits::Limits;
 use crate::connection::reply::Reply;
 use crate::connection::time::{Ms, Turn, Wall};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -42,11 +44,12 @@ impl Drop for Folder {
 fn config(root: &Path) -> Config {
     Config {
         listen: vec![Listen::Unix("unused".into())],
-        root: root.to_owned(),
-        index: vec!["index.html".into(), "index.htm".into()],
-        symlinks: Symlinks::Within,
-        dotfiles: Dotfiles::Hide,
-        precompressed: ["br", "zstd", "gzip"].map(str::to_owned).to_vec(),
+        unknown_host: UnknownHost::Serve,
+        site: SiteConfig {
+            root: root.to_owned(),
+            ..SiteConfig::default()
+        },
+        sites: vec![],
         limits: Limits::new(),
         connections: 1,
         buffers: 1,
@@ -59,6 +62,13 @@ fn config(root: &Path) -> Config {
         linger2_s: 5,
         log_level: log::LevelFilter::Off,
     }
+}
+
+/// The same with something changed.
+fn config_with(root: &Path, change: impl FnOnce(&mut SiteConfig)) -> Config {
+    let mut config = config(root);
+    change(&mut config.site);
+    config
 }
 
 /// A folder with a small site in it, and the site.
@@ -153,7 +163,8 @@ fn ask(site: &mut Site, method: Method, target: &str, lines: &[(&str, &str)]) ->
     };
     let mut buffer = [0; 8192];
     let mut reply = Reply::new(&mut buffer);
-    let content = site.answer(&request, &turn, &mut reply);
+    let means = Means { work: true };
+    let content = site.answer(&request, &Client::Unix, means, &turn, &mut reply);
     assert!(!reply.overflowed());
     let (status, len) = (reply.current_status().code(), reply.len());
     let head = String::from_utf8(buffer[..len].to_vec()).unwrap();
@@ -168,12 +179,40 @@ fn ask(site: &mut Site, method: Method, target: &str, lines: &[(&str, &str)]) ->
                 .unwrap();
             ("file", String::from_utf8(bytes).unwrap())
         }
+        Content::Pieces(pieces) => ("pieces", whole(site, pieces)),
     };
     Answer {
         status,
         head,
         content,
         body,
+    }
+}
+
+/// All pieces of an answer, in rooms of 300 bytes: no more than two heads of parts fit.
+fn whole(site: &mut Site, mut pieces: Pieces) -> String {
+    let file = fs::File::from(pieces.file.try_clone().unwrap());
+    let mut all = Vec::new();
+    loop {
+        assert_eq!(
+            site.prepare(&mut pieces.work, file.as_fd()),
+            Prepared::Ready
+        );
+        let mut room = [0; 300];
+        let piece = site
+            .produce(&mut pieces.work, file.as_fd(), &mut room)
+            .unwrap();
+        all.extend_from_slice(&room[..piece.bytes]);
+        if let Some((offset, length)) = piece.file {
+            let mut bytes = vec![0; usize::try_from(length).unwrap()];
+            file.read_exact_at(&mut bytes, offset).unwrap();
+            all.extend_from_slice(&bytes);
+        }
+        if piece.last {
+            site.release(pieces.work);
+            assert_eq!(pieces.length, Some(u64::try_from(all.len()).unwrap()));
+            return String::from_utf8(all).unwrap();
+        }
     }
 }
 
@@ -323,7 +362,7 @@ fn ranges() {
         ("bytes=0-", 206, Some("bytes 0-9/10"), "0123456789"),
         ("bytes=10-", 416, Some("bytes */10"), ""),
         ("bytes=-0", 416, Some("bytes */10"), ""),
-        ("bytes=0-1,3-4", 200, None, "0123456789"),
+        ("bytes=0-1,3-4", 206, Some("bytes 0-4/10"), "01234"),
         ("bytes=x", 200, None, "0123456789"),
     ] {
         let answer = ask(&mut site, Method::Get, "/page.txt", &[("Range", value)]);
@@ -452,20 +491,18 @@ fn index_names_stay_inside_too() {
         ("", 403),
     ] {
         let index = vec![name.to_owned()];
-        let mut site = Site::new(&Config {
-            index,
-            dotfiles: Dotfiles::Serve, // `..` is what this is about
-            ..config(&folder.path("root"))
-        })
+        let mut site = Site::new(&config_with(&folder.path("root"), |site| {
+            site.index = index;
+            site.dotfiles = Dotfiles::Serve; // `..` is what this is about
+        }))
         .unwrap();
         assert_eq!(get(&mut site, "/").status, status, "{name:?}");
     }
     let index = vec!["../top.html".to_owned()];
-    let mut site = Site::new(&Config {
-        index,
-        dotfiles: Dotfiles::Serve,
-        ..config(&folder.path("root"))
-    })
+    let mut site = Site::new(&config_with(&folder.path("root"), |site| {
+        site.index = index;
+        site.dotfiles = Dotfiles::Serve;
+    }))
     .unwrap();
     assert_eq!(get(&mut site, "/sub/").body, "top");
     symlink("../secret", folder.path("root/index.html")).unwrap();
@@ -549,10 +586,9 @@ fn hidden_names_are_not_there() {
     fs::create_dir(folder.path("hidden")).unwrap();
     fs::write(folder.path("hidden/.index.html"), "hidden").unwrap();
     symlink("../.git", folder.path("sub/git")).unwrap();
-    let mut served = Site::new(&Config {
-        dotfiles: Dotfiles::Serve,
-        ..config(&folder.0)
-    })
+    let mut served = Site::new(&config_with(&folder.0, |site| {
+        site.dotfiles = Dotfiles::Serve;
+    }))
     .unwrap();
     for (path, hide, serve) in [
         ("/.git", 404, 301),
@@ -573,11 +609,10 @@ fn hidden_names_are_not_there() {
         (Dotfiles::Serve, "hidden", 200),
     ] {
         let index = vec![".index.html".to_owned(), "index.htm".to_owned()];
-        let mut site = Site::new(&Config {
-            index,
-            dotfiles,
-            ..config(&folder.0)
-        })
+        let mut site = Site::new(&config_with(&folder.0, |site| {
+            site.index = index;
+            site.dotfiles = dotfiles;
+        }))
         .unwrap();
         assert_eq!(get(&mut site, "/other/").body, other);
         assert_eq!(get(&mut site, "/hidden/").status, hidden);
@@ -629,10 +664,9 @@ fn a_coding_is_looked_for_once() {
         (&["zstd"], "page.txt.zst", true),
         (&[], "0123456789", false),
     ] {
-        let mut site = Site::new(&Config {
-            precompressed: words.iter().map(|w| (*w).to_owned()).collect(),
-            ..config(&folder.0)
-        })
+        let mut site = Site::new(&config_with(&folder.0, |site| {
+            site.precompressed = words.iter().map(|w| (*w).to_owned()).collect();
+        }))
         .unwrap();
         let answer = ask(&mut site, Method::Get, "/page.txt", &every);
         assert_eq!(answer.body, body, "{words:?}");

@@ -12,7 +12,7 @@ use crate::peer::Client;
 use crate::rng::Rng;
 use crate::tcp::{CLIENT, Pair, SERVER, Tcp};
 use crate::wire::{Mail, Wire};
-use adieu::config::Config;
+use adieu::config::{Config, SiteConfig};
 use adieu::connection::limits::Limits;
 use adieu::connection::state::Teardown;
 use adieu::reactor::Reactor;
@@ -271,7 +271,10 @@ fn build(seed: u64, root: &Root, trace: bool) -> (Scene, World) {
 pub(crate) fn run(seed: u64, teardown: Teardown, root: &Root, trace: bool) -> Outcome {
     let (scene, world) = build(seed, root, trace);
     let config = Config {
-        root: root.path.clone(),
+        site: SiteConfig {
+            root: root.path.clone(),
+            ..SiteConfig::default()
+        },
         connections: scene.slots,
         buffers: scene.buffers,
         connections_per_address: scene.slots,

@@ -1,0 +1,200 @@
+//! Values that contradict each other.
+//!
+//! Owns the checks between keys, and those of lists whose words only the whole shows to be wrong.
+//! It must not change a value. Invariant: what passes here can be served; whether the directories
+//! are there is found out when they are opened.
+
+use super::rules;
+use super::{Coding, Config, Dotfiles, Listen, SiteConfig};
+use crate::connection::limits::REPLY_ROOM_BYTES;
+
+/// A contradiction: the key, the fault, the cure.
+pub(super) struct Contradiction {
+    pub(super) place: String,
+    pub(super) what: String,
+    pub(super) cure: String,
+}
+
+impl Contradiction {
+    fn new(place: impl Into<String>, what: impl Into<String>, cure: impl Into<String>) -> Self {
+        Self {
+            place: place.into(),
+            what: what.into(),
+            cure: cure.into(),
+        }
+    }
+}
+
+/// The first contradiction between two values, or a value that makes no sense.
+pub(super) fn contradiction(config: &Config) -> Option<Contradiction> {
+    of_limits(config)
+        .or_else(|| of_addresses(config))
+        .or_else(|| of_site("site", &config.site, config))
+        .or_else(|| {
+            let mut sites = config.sites.iter();
+            sites.find_map(|named| {
+                let section = format!("sites.{}", named.name);
+                of_hosts(&section, &named.site, config)
+                    .or_else(|| of_site(&section, &named.site, config))
+            })
+        })
+}
+
+fn of_limits(config: &Config) -> Option<Contradiction> {
+    let what = config.limits.contradiction(config.buffer_bytes.into())?;
+    let place = what.split_whitespace().next().unwrap_or("limits");
+    let cure = "lower the first or raise the second";
+    Some(Contradiction::new(place, what, cure))
+}
+
+fn of_addresses(config: &Config) -> Option<Contradiction> {
+    let mut listen = config.listen.iter().enumerate();
+    let (_, twice) = listen.find(|(index, one)| {
+        !is_any_port(one) && config.listen.iter().take(*index).any(|o| o == *one)
+    })?;
+    let what = format!("{twice} is given twice");
+    Some(Contradiction::new(
+        "listen.address",
+        what,
+        "name each address once",
+    ))
+}
+
+/// The system chooses the port: two of these are two listeners.
+fn is_any_port(listen: &Listen) -> bool {
+    match listen {
+        Listen::Tcp(address) => address.port() == 0,
+        Listen::Unix(_) => false,
+    }
+}
+
+/// A named site is found by its hosts alone, so it needs some, and nobody else's.
+fn of_hosts(section: &str, site: &SiteConfig, config: &Config) -> Option<Contradiction> {
+    let place = format!("{section}.hosts");
+    if site.hosts.is_empty() {
+        let what = "the site has no host: nobody could reach it";
+        return Some(Contradiction::new(
+            place,
+            what,
+            "name its hosts, such as cam.lan",
+        ));
+    }
+    let others = config.sites.iter().map(|named| &named.site);
+    let others = others.filter(|other| !std::ptr::eq(*other, site));
+    let mut taken = others.chain([&config.site]).flat_map(|other| &other.hosts);
+    let twice = taken.find(|host| site.hosts.contains(host))?;
+    let what = format!("{twice} is a host of two sites");
+    Some(Contradiction::new(place, what, "name each host once"))
+}
+
+fn of_site(section: &str, site: &SiteConfig, config: &Config) -> Option<Contradiction> {
+    let at = |key: &str| format!("{section}.{key}");
+    if let Some(host) = site.hosts.iter().find(|host| !is_host(host)) {
+        let cure = "write a name such as www.example.com or *.example.com, or an address, without \
+                    a port";
+        let what = format!("\"{host}\" is no host");
+        return Some(Contradiction::new(at("hosts"), what, cure));
+    }
+    of_index(section, site)
+        .or_else(|| {
+            let what = wrong_coding(&site.precompressed)?;
+            let cure = "write each of br, zstd and gzip once at most, or none";
+            Some(Contradiction::new(at("precompressed"), what, cure))
+        })
+        .or_else(|| {
+            let path = Some(&site.fallback).filter(|path| !path.is_empty())?;
+            rules::site_path(path).err()?;
+            let what = format!("\"{path}\" is no path of the site");
+            let cure = "write a path from / on, such as /index.html";
+            Some(Contradiction::new(at("fallback"), what, cure))
+        })
+        .or_else(|| {
+            let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.:+".contains(&b);
+            let wrong =
+                site.charset.len() > rules::CHARSET_BYTES || !site.charset.bytes().all(plain);
+            let what = format!("\"{}\" is no charset", site.charset);
+            let cure = "write a name such as utf-8, or none";
+            wrong.then(|| Contradiction::new(at("charset"), what, cure))
+        })
+        .or_else(|| of_rules(section, site, config))
+}
+
+fn of_index(section: &str, site: &SiteConfig) -> Option<Contradiction> {
+    let place = format!("{section}.index");
+    if let Some(name) = site.index.iter().find(|name| !is_plain_name(name)) {
+        let what = format!("\"{name}\" is not the name of a file in a directory");
+        let cure = "write names without /, such as index.html";
+        return Some(Contradiction::new(place, what, cure));
+    }
+    let hides = site.dotfiles == Dotfiles::Hide;
+    let name = site.index.iter().find(|n| hides && n.starts_with('.'))?;
+    let what = format!("\"{name}\" begins with a dot, and {section}.dotfiles hides it");
+    let cure = format!("choose another name, or set {section}.dotfiles to serve");
+    Some(Contradiction::new(place, what, cure))
+}
+
+fn of_rules(section: &str, site: &SiteConfig, config: &Config) -> Option<Contradiction> {
+    let at = |key: &str| format!("{section}.{key}");
+    let mut aliases = site.aliases.iter().enumerate();
+    let twice = aliases.find(|(index, alias)| {
+        let mut before = site.aliases.iter().take(*index);
+        before.any(|other| other.names() == alias.names())
+    });
+    if let Some((_, alias)) = twice {
+        let what = format!("{} is given twice", alias.path);
+        return Some(Contradiction::new(
+            at("aliases"),
+            what,
+            "name each path once",
+        ));
+    }
+    if let Some(alias) = site.aliases.iter().find(|alias| alias.names().is_empty()) {
+        let what = format!("\"{alias}\" is the root itself");
+        let cure = format!("set {section}.root");
+        return Some(Contradiction::new(at("aliases"), what, cure));
+    }
+    let made_up = |to: &str| to.contains(rules::HOST) && site.hosts.is_empty();
+    if let Some(rule) = site.redirects.iter().find(|rule| made_up(&rule.to)) {
+        let what = format!("\"{rule}\" has {{host}}, and the site has no host");
+        let cure =
+            format!("name its hosts in {section}.hosts, so that none is made up by a client");
+        return Some(Contradiction::new(at("redirects"), what, cure));
+    }
+    // One reply may carry all of them.
+    let bytes: usize = site.fields.iter().map(rules::ExtraField::line_bytes).sum();
+    let room = usize::from(config.buffer_bytes)
+        .saturating_sub(usize::from(config.limits.target_bytes))
+        .saturating_sub(REPLY_ROOM_BYTES);
+    let what = format!("{bytes} bytes of fields do not fit a reply beside limits.target_bytes");
+    let cure = "shorten them, or raise memory.buffer_bytes";
+    (bytes > room).then(|| Contradiction::new(at("fields"), what, cure))
+}
+
+/// A name, a name behind `*.`, or an address; in lower case, without port.
+fn is_host(host: &str) -> bool {
+    let name = host.strip_prefix("*.").unwrap_or(host);
+    let address = name
+        .strip_prefix('[')
+        .and_then(|name| name.strip_suffix(']'));
+    if let Some(address) = address {
+        return address.parse::<std::net::Ipv6Addr>().is_ok();
+    }
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+    !name.is_empty() && name.bytes().all(plain) && !name.starts_with('.') && !name.ends_with('.')
+}
+
+/// A coding that is unknown, or named twice.
+fn wrong_coding(names: &[String]) -> Option<String> {
+    if let Some(name) = names.iter().find(|name| Coding::named(name).is_none()) {
+        return Some(format!("there is no coding \"{name}\" here"));
+    }
+    let mut places = names.iter().enumerate();
+    places
+        .find(|(place, name)| names.iter().take(*place).any(|other| other == *name))
+        .map(|(_, name)| format!("{name} is given twice"))
+}
+
+/// A name that stays in its directory.
+fn is_plain_name(name: &str) -> bool {
+    !matches!(name, "" | "." | "..") && !name.contains(['/', '\0'])
+}

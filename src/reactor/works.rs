@@ -1,0 +1,156 @@
+//! The table of works: what answers in pieces need between two pieces.
+//!
+//! Owns one place for each buffer, for a piece needs a buffer to stand in, and the way of a piece
+//! from the site through the heart. It must not decide what comes next: the heart asks
+//! ([`Act::Produce`](crate::connection::Act::Produce)). Invariants: a place is free or held by one
+//! slot; a slot holds one as long as its response has further pieces; nobody holds a buffer while a
+//! work is prepared or while the client takes nothing.
+
+use super::Reactor;
+use super::drive::{Budget, Step};
+use super::net::Net;
+use crate::connection::time::Turn;
+use crate::site::{Pieces, Prepared, Work};
+use std::os::fd::AsFd;
+
+/// All works. Last in, first out.
+#[derive(Debug)]
+pub(super) struct Works {
+    places: Vec<Option<Work>>,
+    free: Vec<u16>,
+}
+
+impl Works {
+    /// Room for `count` works.
+    #[must_use]
+    pub(super) fn new(count: u16) -> Self {
+        Self {
+            places: (0..count).map(|_| None).collect(),
+            free: (0..count).rev().collect(),
+        }
+    }
+
+    /// Memory for each work, bytes.
+    #[must_use]
+    pub(super) const fn bytes_each() -> usize {
+        size_of::<Option<Work>>() + size_of::<u16>()
+    }
+
+    /// A further work finds a place.
+    #[must_use]
+    pub(super) fn has_room(&self) -> bool {
+        !self.free.is_empty()
+    }
+
+    /// Takes a work into a free place. Where there is none it stays: ask [`Works::has_room`] first.
+    fn put(&mut self, work: &mut Option<Work>) -> Option<u16> {
+        let at = self.free.pop()?;
+        let place = self.places.get_mut(usize::from(at))?;
+        *place = work.take();
+        Some(at)
+    }
+
+    fn get_mut(&mut self, at: u16) -> Option<&mut Work> {
+        self.places.get_mut(usize::from(at))?.as_mut()
+    }
+
+    /// Takes a work out.
+    fn take(&mut self, at: u16) -> Option<Work> {
+        let work = self.places.get_mut(usize::from(at))?.take()?;
+        self.free.push(at);
+        Some(work)
+    }
+
+    /// How many places are free.
+    #[must_use]
+    pub(super) fn free(&self) -> usize {
+        self.free.len()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub(super) fn count(&self) -> usize {
+        self.places.len()
+    }
+}
+
+impl<N: Net> Reactor<N> {
+    /// An answer in pieces begins: its work and its file stay with the slot.
+    pub(super) fn begin_pieces(&mut self, index: u16, pieces: Pieces, turn: &Turn<'_>) {
+        self.end_pieces(index);
+        let Some(slot) = self.slots.get_mut(index) else {
+            self.site.release(pieces.work);
+            return;
+        };
+        let mut work = Some(pieces.work);
+        slot.work = self.works.put(&mut work);
+        slot.file = Some(pieces.file);
+        if let Some(work) = work {
+            debug_assert!(false, "an answer in pieces without a place for its work");
+            slot.connection.truncated(turn);
+            self.site.release(work);
+        }
+    }
+
+    /// The work of a slot goes home, if it has one.
+    pub(super) fn end_pieces(&mut self, index: u16) {
+        let at = self.slots.get_mut(index).and_then(|slot| slot.work.take());
+        self.release_work(at);
+    }
+
+    /// A work goes home.
+    pub(super) fn release_work(&mut self, at: Option<u16>) {
+        if let Some(work) = at.and_then(|at| self.works.take(at)) {
+            self.site.release(work);
+        }
+    }
+
+    /// Makes the next piece. Only while the socket takes bytes: a piece holds its buffer until it
+    /// has left, and clients that do not read shall hold none.
+    pub(super) fn produce(&mut self, index: u16, budget: &mut Budget, turn: &Turn<'_>) -> Step {
+        let Some(slot) = self.slots.get_mut(index) else {
+            return Step::Blocked;
+        };
+        if !slot.ready.write || budget.bytes == 0 || budget.later {
+            return Step::Blocked;
+        }
+        let work = slot.work.and_then(|at| self.works.get_mut(at));
+        let (Some(work), Some(file)) = (work, &slot.file) else {
+            slot.connection.truncated(turn); // not before its work was put down
+            return Step::Moved;
+        };
+        if self.site.prepare(work, file.as_fd()) == Prepared::Later {
+            budget.later = true;
+            return Step::Blocked;
+        }
+        if !self.secure_buffer(index, turn) {
+            return Step::Blocked;
+        }
+        self.write_piece(index, turn);
+        Step::Moved
+    }
+
+    /// Asks the site for a piece and hands it to the heart.
+    fn write_piece(&mut self, index: u16, turn: &Turn<'_>) {
+        let Some(slot) = self.slots.get_mut(index) else {
+            return;
+        };
+        let work = slot.work.and_then(|at| self.works.get_mut(at));
+        let (Some(work), Some(file), Some(buffer)) = (work, &slot.file, slot.buffer) else {
+            return;
+        };
+        let (_, output) = self.buffers.halves(buffer);
+        let room = slot.connection.room_for_piece(output);
+        let Ok(piece) = self.site.produce(work, file.as_fd(), room) else {
+            slot.connection.truncated(turn);
+            return;
+        };
+        let (offset, length) = piece.file.unwrap_or((slot.offset, 0));
+        slot.offset = offset;
+        slot.connection
+            .produced(piece.bytes, length, piece.last, output, turn);
+        if !slot.connection.has_pieces() {
+            self.end_pieces(index);
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! From a path to the representation of a file: alias, index, fallback, coded sibling.
+//!
+//! Owns the way of a GET through one site. It must not write fields: that is `represent`'s.
+//! Invariant: whatever stands for a path, its rules are those of the path that was asked for, and
+//! of the index that is shown.
+
+use super::asked::Asked;
+use super::encoding::{self, Accepted};
+use super::host::{Host, last};
+use super::root::Root;
+use super::walk::{Found, Opened, Refusal, Walk};
+use super::{Chosen, Content, Question, page, path, redirect, represent};
+use crate::config::Dotfiles;
+use crate::connection::head::{Request, Target};
+use crate::connection::reply::{Reply, Status};
+
+/// A file and, if it stands for its directory, the name of the index.
+type Indexed<'s> = (Opened, Option<&'s [u8]>);
+
+impl Host {
+    /// Answers GET and HEAD.
+    pub(super) fn fetch(
+        &self,
+        question: Question<'_>,
+        asked: &mut Asked,
+        reply: &mut Reply<'_>,
+    ) -> Content {
+        let Target::Path { path, query } = question.request.target else {
+            return page(reply, Status::BAD_REQUEST);
+        };
+        if self.dotfiles == Dotfiles::Hide && asked.clean.is_hidden() {
+            return page(reply, Status::NOT_FOUND);
+        }
+        let (root, names) = self.place(asked.clean.as_bytes());
+        let mut walk = root.tree(self.symlinks).walk();
+        let found = if asked.clean.is_directory() {
+            self.index_of(names, &mut walk)
+        } else {
+            match walk.open(names, b"") {
+                Ok(Found::File(opened)) => Ok((opened, None)),
+                Ok(Found::Directory) => return redirect::to_directory(path, query, reply),
+                Err(refusal) => Err(refusal),
+            }
+        };
+        let (opened, index) = match found {
+            Ok(found) => found,
+            Err(Refusal::Missing) if self.falls_back(asked) => {
+                return self.fall_back(question, asked, reply);
+            }
+            Err(refusal) => return page(reply, refusal.status()),
+        };
+        let name = index.unwrap_or(asked.clean.name());
+        let chosen = self.choose(opened, name, &walk, question.request);
+        let kind = self.types.of_name(name);
+        if let Some(index) = index {
+            asked.show(index);
+            if !self.admits(asked.shown(), question.client) {
+                return page(reply, Status::FORBIDDEN);
+            }
+        }
+        represent::with(chosen, kind, question, reply)
+    }
+
+    /// Where the names lead: beneath the root, or beneath an alias.
+    fn place<'n>(&self, names: &'n [u8]) -> (&Root, &'n [u8]) {
+        let beneath = self.aliases.iter().find_map(|(alias, root)| {
+            let rest = names.strip_prefix(alias.as_slice())?;
+            match rest.first() {
+                None => Some((root, rest)),
+                Some(b'/') => Some((root, rest.get(1..).unwrap_or_default())),
+                Some(_) => None,
+            }
+        });
+        beneath.unwrap_or((&self.root, names))
+    }
+
+    /// The path is one that an application of one page makes up: its last name has no dot. A name
+    /// with one is that of a file, and whoever asks for `app.js` cannot use a page instead.
+    fn falls_back(&self, asked: &Asked) -> bool {
+        !self.fallback.is_empty() && !asked.clean.name().contains(&b'.')
+    }
+
+    fn fall_back(
+        &self,
+        question: Question<'_>,
+        asked: &mut Asked,
+        reply: &mut Reply<'_>,
+    ) -> Content {
+        let mut walk = self.root.tree(self.symlinks).walk();
+        let Ok(Found::File(opened)) = walk.open(&self.fallback, b"") else {
+            return page(reply, Status::NOT_FOUND);
+        };
+        let name = last(&self.fallback);
+        let chosen = self.choose(opened, name, &walk, question.request);
+        asked.show_instead(&self.fallback);
+        represent::with(chosen, self.types.of_name(name), question, reply)
+    }
+
+    /// The representation of the file at the end of `walk` that the client wants most (RFC 9110
+    /// section 12.1).
+    ///
+    /// Siblings are looked for whatever the client takes, for Vary must stand in every answer as
+    /// soon as one could differ. A file without any costs one failed statx for each coding, three
+    /// by default; one that has the coding wanted most costs statx, openat, statx and close. A
+    /// sibling that is older than the original is left over from another one.
+    fn choose(&self, own: Opened, name: &[u8], walk: &Walk<'_>, request: &Request<'_>) -> Chosen {
+        let mut varies = false;
+        if !encoding::is_coded(name) {
+            let accepted = Accepted::of(request);
+            for coding in accepted.order(self.codings) {
+                let sibling = walk.sibling(encoding::suffix(coding));
+                let Some(opened) = sibling.filter(|s| age(s) >= age(&own)) else {
+                    continue;
+                };
+                varies = true;
+                if accepted.weight(coding) > 0 {
+                    let coding = Some(coding);
+                    return Chosen {
+                        opened,
+                        coding,
+                        varies,
+                    };
+                }
+                break; // those behind it are wanted as little
+            }
+        }
+        // Also with `identity;q=0`: RFC 9110 section 12.5.3 lets a server disregard the field, and
+        // a client that gets its bytes is better off than one with a 406 that it cannot use.
+        Chosen {
+            opened: own,
+            coding: None,
+            varies,
+        }
+    }
+
+    /// The first index file of a directory, and its name. The names are tried before the directory
+    /// itself is looked at: where there is an index, and that is nearly always, one way suffices.
+    fn index_of(&self, names: &[u8], walk: &mut Walk<'_>) -> Result<Indexed<'_>, Refusal> {
+        let hides = self.dotfiles == Dotfiles::Hide;
+        for name in &self.index {
+            if hides && path::is_hidden_name(name.as_bytes()) {
+                continue;
+            }
+            match walk.open(names, name.as_bytes()) {
+                Ok(Found::File(opened)) => return Ok((opened, Some(name.as_bytes()))),
+                Ok(Found::Directory) | Err(Refusal::Missing) => {}
+                Err(refusal) => return Err(refusal),
+            }
+        }
+        match walk.open(names, b"")? {
+            // There is something, but nothing that may be shown.
+            Found::Directory => Err(Refusal::Forbidden),
+            // A regular file has no directory form.
+            Found::File(_) => Err(Refusal::Missing),
+        }
+    }
+}
+
+/// When the bytes of a file last changed.
+fn age(opened: &Opened) -> (i64, u32) {
+    (opened.stat.modified_s, opened.stat.modified_ns)
+}
