@@ -218,6 +218,9 @@ pub fn version(flavour: &str) -> String {
     )
 }
 
+/// How wide the help text may be.
+const COLUMNS: usize = 80;
+
 /// The help text, at most 80 columns wide.
 #[must_use]
 pub fn help() -> String {
@@ -231,7 +234,7 @@ pub fn help() -> String {
             .map_or_else(|| "    ".to_owned(), |short| format!("-{short}, "));
         let left = format!("{short}--{} {}", flag.long, flag.value);
         let mut column = left.trim_end().to_owned();
-        for line in wrap(flag.meaning, 80 - 31) {
+        for line in wrap(flag.meaning, COLUMNS - 31) {
             push(&mut text, format_args!("  {column:<28} {line}"));
             column.clear();
         }
@@ -241,16 +244,22 @@ pub fn help() -> String {
     for key in KEYS {
         let shown = key.value(&defaults);
         let range = key.kind.range();
-        let left = match key.kind {
-            Kind::Number { .. } | Kind::Switch | Kind::Choice(_) => {
-                format!("{}={shown}  ({range}; {})", key.name, key.apply.name())
+        let apply = key.apply.name();
+        let values = match key.kind {
+            Kind::Number { .. } | Kind::Switch | Kind::Choice(_) | Kind::Lines(_) => {
+                format!("({range}; {apply})")
             }
-            Kind::Path | Kind::Word | Kind::Words | Kind::Listen => {
-                format!("{}={shown}  ({})", key.name, key.apply.name())
+            Kind::Path | Kind::Word | Kind::Words | Kind::Listen | Kind::Networks => {
+                format!("({apply})")
             }
-            Kind::Lines(_) => format!("{}={shown}  ({range}; {})", key.name, key.apply.name()),
         };
-        push(&mut text, format_args!("  {left}"));
+        let left = format!("  {}={shown}", key.name);
+        if left.len() + values.len() + 2 <= COLUMNS {
+            push(&mut text, format_args!("{left}  {values}"));
+        } else {
+            push(&mut text, format_args!("{left}"));
+            push(&mut text, format_args!("      {values}"));
+        }
         push(&mut text, format_args!("      {}", key.meaning));
     }
     text.push_str(
@@ -311,6 +320,7 @@ mod tests {
             slot_bytes: 256,
             slot_side_bytes: 24,
             work_bytes: 400,
+            shelf_bytes: 82_000,
             fixed: vec![],
         };
         parse(arguments.iter().map(OsString::from), &sizes)
@@ -465,8 +475,10 @@ mod tests {
         }
         for key in KEYS {
             let defaults = key.value(&Config::default());
+            let row = format!("  {}={defaults}", key.name);
             assert!(
-                text.contains(&format!("  {}={defaults}  (", key.name)),
+                text.lines()
+                    .any(|l| l == row || l.starts_with(&format!("{row}  ("))),
                 "{}",
                 key.name
             );

@@ -12,6 +12,8 @@
 
 mod common;
 
+use adieu::config::network::Networks;
+use adieu::config::speaks::Speaks;
 use adieu::config::{Config, Listen, SiteConfig};
 use adieu::reactor::Reactor;
 use adieu::reactor::kernel::Kernel;
@@ -152,7 +154,9 @@ fn get(path: &str, fields: &str) -> Vec<u8> {
 /// One batch of all kinds; the statuses it is answered with.
 fn batch(etag: &str) -> (Vec<u8>, Vec<u16>) {
     let same = format!("If-None-Match: {etag}\r\n");
-    let requests: [(Vec<u8>, u16); 15] = [
+    let proxied = "Forwarded: for=_a, for=\"[2001:db8::1]:4711\";by=_b\r\n";
+    let requests: [(Vec<u8>, u16); 16] = [
+        (get("/", proxied), 200),
         (OK.to_vec(), 200),
         (get("/", &same), 304),
         (MISSING.to_vec(), 404),
@@ -210,6 +214,8 @@ fn one(stream: &mut TcpStream, request: &[u8], status: u16) {
 fn config(root: &Root) -> Config {
     let mut config = Config {
         listen: vec![Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)))],
+        trusted: Networks::parse("127.0.0.0/8").unwrap(),
+        speaks: Speaks::Forwarded,
         site: SiteConfig {
             root: root.path().to_path_buf(),
             ..SiteConfig::default()
@@ -239,7 +245,7 @@ fn nothing_is_allocated_after_ready() {
         .to_owned();
     let same = get("/", &format!("If-None-Match: {etag}\r\n"));
     for _ in 0..500 {
-        exchange(&mut stream, &etag); // fifteen requests in one piece
+        exchange(&mut stream, &etag); // sixteen requests in one piece
     }
     for _ in 0..1200 {
         one(&mut stream, OK, 200);

@@ -3,8 +3,10 @@
 //! A case is `--- name`, then `<<<` bytes in and `>>>` bytes expected (escapes `\r \n \t \\ \xNN`,
 //! `{N*text}` repeats), perhaps `fin` (the client shuts its side at the end) or `steps` (what is
 //! answered depends on when it arrives: run as written only), and `===` the state or the reason at
-//! the end. `>>> @400`, `@404 keep`, `@hello`, `@hello close` ... stand for whole responses. Every
-//! case runs whole, split at every byte, and byte by byte; the bytes out must be the same.
+//! the end. In `preface.txt` the connection begins with a preface of the PROXY protocol, and whom
+//! it names comes out as `<name>`. `>>> @400`, `@404 keep`, `@hello`, `@hello close` ... stand for
+//! whole responses. Every case runs whole, split at every byte, and byte by byte; the bytes out
+//! must be the same.
 
 #![allow(
     clippy::panic,
@@ -44,9 +46,12 @@ struct Wire {
 }
 
 impl Wire {
-    fn new() -> Self {
+    fn new(preface: bool) -> Self {
         let limits = Limits::new();
-        let connection = Connection::new(Teardown::Linger, &turn(&limits));
+        let mut connection = Connection::new(Teardown::Linger, &turn(&limits));
+        if preface {
+            connection = connection.with_preface();
+        }
         Self {
             connection,
             limits,
@@ -89,31 +94,8 @@ impl Wire {
         let limits = self.limits.clone();
         let turn = turn(&limits);
         let need = self.connection.need(&limits);
-        match need.act {
-            Act::None => {}
-            Act::Produce => {
-                let (bytes, file_bytes) = self.pieces.remove(0);
-                let last = self.pieces.is_empty();
-                let room = self.connection.room_for_piece(&mut self.output);
-                room[..bytes.len()].copy_from_slice(bytes);
-                let output = &mut self.output;
-                self.connection
-                    .produced(bytes.len(), file_bytes, last, output, &turn);
-                return true;
-            }
-            Act::Answer => return self.answer(&turn),
-            Act::Refuse(reject) => {
-                self.connection.refuse(reject, &mut self.output, &turn);
-                return true;
-            }
-            Act::ShutdownWrite => {
-                self.connection.write_shut(queues, &turn);
-                return true;
-            }
-            Act::Close(reason, _) => {
-                self.end = Some(reason.name().to_owned());
-                return true;
-            }
+        if need.act != Act::None {
+            return self.act(need.act, &turn);
         }
         match need.write {
             Write::Nothing => {}
@@ -152,6 +134,31 @@ impl Wire {
                 self.connection.peer_eof(queues, &turn);
             }
             Read::Into | Read::Discard(_) => return false,
+        }
+        true
+    }
+
+    fn act(&mut self, act: Act, turn: &Turn<'_>) -> bool {
+        match act {
+            Act::None => {}
+            Act::Produce => {
+                let (bytes, file_bytes) = self.pieces.remove(0);
+                let last = self.pieces.is_empty();
+                let room = self.connection.room_for_piece(&mut self.output);
+                room[..bytes.len()].copy_from_slice(bytes);
+                let output = &mut self.output;
+                self.connection
+                    .produced(bytes.len(), file_bytes, last, output, turn);
+            }
+            Act::Introduce => {
+                let client = self.connection.introduce(&self.input, turn);
+                let name = client.map_or("itself".to_owned(), |client| client.to_string());
+                self.sent.extend_from_slice(format!("<{name}>").as_bytes());
+            }
+            Act::Answer => return self.answer(turn),
+            Act::Refuse(reject) => self.connection.refuse(reject, &mut self.output, turn),
+            Act::ShutdownWrite => self.connection.write_shut(self.queues(), turn),
+            Act::Close(reason, _) => self.end = Some(reason.name().to_owned()),
         }
         true
     }
@@ -278,6 +285,11 @@ struct Case {
 }
 
 impl Case {
+    /// Its connection begins with a preface.
+    fn preface(&self) -> bool {
+        self.name.starts_with("preface: ")
+    }
+
     fn input(&self) -> Vec<u8> {
         self.steps.iter().flat_map(|(i, _)| i.clone()).collect()
     }
@@ -450,7 +462,7 @@ fn cases() -> Vec<Case> {
 
 /// Feeds `pieces` and compares what came out and how it ended.
 fn run(case: &Case, pieces: &[&[u8]], how: &str) -> Result<(), String> {
-    let mut wire = Wire::new();
+    let mut wire = Wire::new(case.preface());
     for piece in pieces {
         wire.feed(piece);
     }
@@ -468,7 +480,7 @@ fn run(case: &Case, pieces: &[&[u8]], how: &str) -> Result<(), String> {
 
 /// As written: what is sent after each piece of input.
 fn run_steps(case: &Case) -> Result<(), String> {
-    let mut wire = Wire::new();
+    let mut wire = Wire::new(case.preface());
     for (input, expected) in &case.steps {
         wire.sent.clear();
         wire.feed(input);
@@ -555,18 +567,18 @@ fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
 
 #[test]
 fn mutated_cases_end_defined_and_alike_however_they_are_split() {
-    let seeds: Vec<Vec<u8>> = cases()
+    let seeds: Vec<(Vec<u8>, bool)> = cases()
         .iter()
-        .map(Case::input)
-        .filter(|input| input.len() < 600)
+        .map(|case| (case.input(), case.preface()))
+        .filter(|(input, _)| input.len() < 600)
         .collect();
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     for round in 0..20_000 {
-        let mut bytes = seeds[random.below(seeds.len())].clone();
+        let (mut bytes, preface) = seeds[random.below(seeds.len())].clone();
         mutate(&mut bytes, &mut random);
-        let mut whole = Wire::new();
+        let mut whole = Wire::new(preface);
         whole.feed(&bytes);
-        let mut halves = Wire::new();
+        let mut halves = Wire::new(preface);
         let (front, back) = bytes.split_at(random.below(bytes.len()));
         halves.feed(front);
         halves.feed(back);

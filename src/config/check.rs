@@ -8,6 +8,10 @@ use super::rules;
 use super::{Coding, Config, Dotfiles, Listen, SiteConfig};
 use crate::connection::limits::REPLY_ROOM_BYTES;
 
+/// The smallest buffer in which every part of a listing finds room, the framing of its chunk
+/// included.
+const LISTING_BUFFER_BYTES: u16 = 4352;
+
 /// A contradiction: the key, the fault, the cure.
 pub(super) struct Contradiction {
     pub(super) place: String,
@@ -159,6 +163,14 @@ fn of_rules(section: &str, site: &SiteConfig, config: &Config) -> Option<Contrad
         let cure =
             format!("name its hosts in {section}.hosts, so that none is made up by a client");
         return Some(Contradiction::new(at("redirects"), what, cure));
+    }
+    if site.listing && config.buffer_bytes < LISTING_BUFFER_BYTES {
+        let what = format!(
+            "a part of a listing does not fit memory.buffer_bytes={}",
+            config.buffer_bytes
+        );
+        let cure = format!("set memory.buffer_bytes to {LISTING_BUFFER_BYTES} or more");
+        return Some(Contradiction::new(at("listing"), what, cure));
     }
     // One reply may carry all of them.
     let bytes: usize = site.fields.iter().map(rules::ExtraField::line_bytes).sum();

@@ -276,6 +276,7 @@ mod tests {
             slot_bytes: 256,
             slot_side_bytes: 24,
             work_bytes: 400,
+            shelf_bytes: 82_000,
             fixed: vec![],
         })
     }
@@ -301,6 +302,7 @@ mod tests {
                     slot_bytes: 256,
                     slot_side_bytes: 24,
                     work_bytes: 400,
+                    shelf_bytes: 82_000,
                     fixed: vec![]
                 }
             )

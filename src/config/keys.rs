@@ -8,7 +8,9 @@
 
 pub use super::key::{Apply, Key};
 use super::key::{Place, distance};
+use super::network::Networks;
 use super::rules::{self, Rule};
+use super::speaks::Speaks;
 use super::value::{Kind, Lines, Unit, Value};
 use super::{Dotfiles, Symlinks, UnknownHost};
 use crate::connection::limits::FIELDS_MAX;
@@ -111,6 +113,11 @@ const LEVELS: &[(&str, LevelFilter)] = &[
     ("debug", LevelFilter::Debug),
 ];
 
+const SPEAKS: &[(&str, Speaks)] = &[
+    ("forwarded", Speaks::Forwarded),
+    ("x-forwarded-for", Speaks::XForwardedFor),
+    ("proxy-protocol", Speaks::ProxyProtocol),
+];
 const UNKNOWN_HOSTS: &[(&str, UnknownHost)] = &[
     ("serve", UnknownHost::Serve),
     ("refuse", UnknownHost::Refuse),
@@ -254,6 +261,13 @@ pub const KEYS: &[Key] = &[
         "above 60 the kernel waits about twice the excess instead (61 gives 2 s)"),
     number!("linger.so_linger_s", Seconds, 1, 3600, Reload, limits.so_linger_s,
         "Build so-linger: SO_LINGER before close."),
+    other!(Server, "proxy.trusted", Kind::Networks, Restart, trusted,
+        "Proxies believed about their clients: networks, unix, all.",
+        Value::Networks(networks) => networks, |v: &Networks| Value::Networks(v.clone())),
+    other!(Server, "proxy.speaks",
+        Kind::Choice(&["forwarded", "x-forwarded-for", "proxy-protocol"]), Restart, speaks,
+        "What is believed of them, and nothing beside it.",
+        Value::Choice(choice) => meant(SPEAKS, choice)?, |v: &Speaks| word(SPEAKS, v)),
     other!(Server, "log.level", Kind::Choice(&["off", "error", "warn", "info", "debug"]), Reload,
         log_level, "What is logged.",
         Value::Choice(choice) => meant(LEVELS, choice)?, |v: &LevelFilter| word(LEVELS, v)),
@@ -290,7 +304,7 @@ mod tests {
                 sections.push(section);
             }
         }
-        assert_eq!(KEYS.len(), 45);
+        assert_eq!(KEYS.len(), 47);
     }
 
     #[test]
@@ -321,6 +335,7 @@ mod tests {
                 Kind::Word => texts.extend(["none".into(), "/a".into()]),
                 Kind::Lines(rule) => texts.extend(["none".into(), rule.example().to_owned()]),
                 Kind::Choice(choices) => texts.extend(choices.iter().map(|c| (*c).to_owned())),
+                Kind::Networks => texts.extend(["none".into(), "10.0.0.0/8,::1,unix".into()]),
                 Kind::Listen => texts.push("[::1]:80,unix:/run/a,0.0.0.0:1".into()),
             }
             for text in texts {
@@ -360,7 +375,7 @@ mod tests {
                 Kind::Words => texts.push("a,,b".into()),
                 Kind::Word => texts.push("a b".into()),
                 Kind::Lines(_) => texts.push("x".into()),
-                Kind::Listen => texts.push("nowhere".into()),
+                Kind::Listen | Kind::Networks => texts.push("nowhere".into()),
             }
             for text in texts {
                 assert!(key.kind.parse(&text).is_err(), "{} {text}", key.name);
@@ -380,6 +395,7 @@ mod tests {
                 | Kind::Words
                 | Kind::Choice(_)
                 | Kind::Lines(_)
+                | Kind::Networks
                 | Kind::Listen => Value::Switch(true),
             };
             assert_eq!(key.set(&mut config, wrong), None);

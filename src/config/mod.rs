@@ -14,6 +14,7 @@ pub mod pattern;
 pub mod plan;
 pub mod rules;
 mod site;
+pub mod speaks;
 pub mod value;
 
 pub use draft::{Draft, Setup};
@@ -45,6 +46,10 @@ pub struct Config {
     pub site: SiteConfig,
     /// Sites beside it, by Host.
     pub sites: Vec<NamedSite>,
+    /// The proxies whose word about their clients is taken.
+    pub trusted: network::Networks,
+    /// How they say it.
+    pub speaks: speaks::Speaks,
     /// Limits of the heart.
     pub limits: Limits,
     /// Slots, 1 to 65,000.
@@ -75,6 +80,12 @@ pub struct Config {
 const BUFFERS_DERIVED_MIN: u16 = 8;
 
 impl Config {
+    /// Directories are listed, by one site at least.
+    #[must_use]
+    pub fn lists(&self) -> bool {
+        self.site.listing || self.sites.iter().any(|named| named.site.listing)
+    }
+
     /// Replaces the zeros that stand for "derived from memory.connections" by their numbers:
     /// `buffers` (a quarter, at least 8, never more than the slots) and `connections_per_address`
     /// (three quarters, at least 1). A [`Setup`] is settled already.
@@ -100,6 +111,8 @@ impl Default for Config {
             unknown_host: UnknownHost::Serve,
             site: SiteConfig::default(),
             sites: vec![],
+            trusted: network::Networks::default(),
+            speaks: speaks::Speaks::XForwardedFor, // what most proxies set
             limits: Limits::new(),
             connections: 128,   // twenty browsers with six connections each
             buffers: 0,         // derived: most connections are idle or linger, which takes none

@@ -27,6 +27,8 @@ pub struct Sizes {
     pub slot_side_bytes: usize,
     /// What is kept of an answer in pieces, for each buffer.
     pub work_bytes: usize,
+    /// Where the names of listings are put in order, if a site lists directories.
+    pub shelf_bytes: usize,
     /// Blocks that do not depend on the number of connections.
     pub fixed: Vec<Fixed>,
 }
@@ -177,6 +179,15 @@ fn own_lines(config: &Config, sizes: &Sizes) -> Vec<Line> {
             bound: "memory.buffers",
         },
     ];
+    if config.lists() {
+        lines.push(Line {
+            what: "shelf of listings",
+            owner: "site",
+            count: 1,
+            unit_bytes: wide(sizes.shelf_bytes),
+            bound: "site.listing",
+        });
+    }
     lines.extend(sizes.fixed.iter().map(|fixed| Line {
         what: fixed.what,
         owner: fixed.owner,
@@ -351,6 +362,7 @@ mod tests {
             slot_bytes: 256,
             slot_side_bytes: 24,
             work_bytes: 400,
+            shelf_bytes: 82_000,
             fixed,
         }
     }

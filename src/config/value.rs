@@ -4,6 +4,7 @@
 //! input overflows; what [`Value`] displays is parsed back to the same value.
 
 use super::Listen;
+use super::network::Networks;
 use super::rules::{Access, Alias, ErrorPage, ExtraField, MediaType, Redirect, Rule};
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -82,6 +83,8 @@ pub enum Kind {
     Words,
     /// One of these words.
     Choice(&'static [&'static str]),
+    /// Networks with commas or blanks between them; `none` for nobody.
+    Networks,
     /// Rules, a line each; given again they add up, `none` takes all away.
     Lines(Lines),
     /// Addresses with commas between them.
@@ -157,6 +160,8 @@ pub enum Value {
     Lines(Vec<String>),
     /// One of the words of its kind.
     Choice(&'static str),
+    /// Networks.
+    Networks(Networks),
     /// Addresses, at least one.
     Listen(Vec<Listen>),
 }
@@ -208,6 +213,7 @@ impl Kind {
             )),
             Self::Word => Ok(Value::Word(text.to_owned())),
             Self::Words => words(text).map(Value::Words),
+            Self::Networks => Networks::parse(text).map(Value::Networks),
             Self::Lines(_) if text == "none" => Ok(Value::Lines(vec![])),
             Self::Lines(lines) => Ok(Value::Lines(vec![lines.checked(text)?])),
             Self::Choice(choices) => match choices.iter().find(|choice| **choice == text) {
@@ -243,6 +249,7 @@ impl Kind {
             Self::Path => "a path".to_owned(),
             Self::Word => "a word, or none".to_owned(),
             Self::Words => "words, with commas between them".to_owned(),
+            Self::Networks => "networks, with commas between them".to_owned(),
             Self::Lines(lines) => format!("{}; repeatable", lines.form().0),
             Self::Choice(choices) => choices.join(", "),
             Self::Listen => "addresses, with commas between them".to_owned(),
@@ -365,6 +372,7 @@ impl fmt::Display for Value {
             Self::Word(word) => f.write_str(word),
             Self::Words(words) | Self::Lines(words) if words.is_empty() => f.write_str("none"),
             Self::Words(words) => f.write_str(&words.join(",")),
+            Self::Networks(networks) => write!(f, "{networks}"),
             Self::Lines(lines) => f.write_str(&lines.join("\n")),
             Self::Choice(choice) => f.write_str(choice),
             Self::Listen(listen) => {

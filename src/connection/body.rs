@@ -227,7 +227,7 @@ impl Default for Chunked {
 }
 
 /// A token character (RFC 9110 section 5.6.2).
-pub(super) const fn is_token(byte: u8) -> bool {
+pub const fn is_token(byte: u8) -> bool {
     matches!(byte,
         b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`'
         | b'|' | b'~' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z')

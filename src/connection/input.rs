@@ -5,6 +5,7 @@
 use super::body::Body;
 use super::head::{Found, Scan};
 use super::linger::{Linger, Queues};
+use super::preface;
 use super::reason::{CloseReason, Misuse, Reject};
 use super::state::{Event, State, Teardown};
 use super::time::Turn;
@@ -112,12 +113,16 @@ impl Connection {
     }
 
     /// Scans what is new for the end of the next head.
-    fn look(&mut self, input: &[u8], turn: &Turn<'_>) {
+    pub(super) fn look(&mut self, input: &[u8], turn: &Turn<'_>) {
         if self.found != Found::More {
             return; // one whole head is enough: the next is looked for when this one is answered
         }
         let bytes = self.input.of(input);
-        self.found = self.scan.look(bytes, turn.limits);
+        self.found = if self.preface {
+            preface::look(bytes)
+        } else {
+            self.scan.look(bytes, turn.limits)
+        };
         let full = bytes.len() >= input.len();
         if self.found == Found::More && full {
             self.found = Found::Bad(self.scan.too_large());

@@ -21,6 +21,8 @@ mod need;
 mod output;
 mod parse;
 mod pieces;
+mod preface;
+pub mod proxy;
 pub mod reason;
 pub mod reply;
 mod scan;
@@ -57,6 +59,8 @@ pub struct Connection {
     /// The request that is being answered, or read, is a HEAD: no reply to it has content, not even
     /// a refusal (RFC 9110 section 9.3.2).
     head_only: bool,
+    /// A preface of the PROXY protocol comes before the first request and is not read yet.
+    preface: bool,
     /// Bytes of a `100 Continue` that leave before anything in the output.
     interim: u8,
     input: Span,
@@ -102,6 +106,7 @@ impl Connection {
             shut: false,
             gathered: false,
             head_only: false,
+            preface: false,
             interim: 0,
             input: Span::default(),
             output: Span::default(),

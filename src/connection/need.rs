@@ -60,12 +60,22 @@ pub enum Act {
     /// [`Connection::room_for_piece`], then [`Connection::produced`]; or, when the piece cannot be
     /// made any more, [`Connection::truncated`].
     Produce,
+    /// [`Connection::introduce`]: a preface of the PROXY protocol is whole.
+    Introduce,
     /// [`Connection::refuse`] with this.
     Refuse(Reject),
     /// shutdown(SHUT_WR), then [`Connection::write_shut`].
     ShutdownWrite,
     /// Close the socket in this way; the connection is over.
     Close(CloseReason, How),
+}
+
+impl Act {
+    /// It is about what stands in the input: a buffer must be at hand first.
+    #[must_use]
+    pub const fn is_about_input(self) -> bool {
+        matches!(self, Self::Introduce | Self::Answer | Self::Refuse(_))
+    }
 }
 
 /// How to close.
@@ -110,6 +120,7 @@ impl Connection {
         match (self.refusal, self.found) {
             (Some(reject), _) if may_answer => Act::Refuse(reject),
             (_, Found::Bad(reject)) if may_answer => Act::Refuse(reject),
+            (_, Found::Whole(_)) if may_answer && self.preface => Act::Introduce,
             (_, Found::Whole(_)) if may_answer => Act::Answer,
             (_, Found::More | Found::Whole(_) | Found::Bad(_)) => Act::None,
         }

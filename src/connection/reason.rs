@@ -11,6 +11,8 @@ use super::reply::Status;
 /// the goodbye begins. RFC 9112 section 2.2 and 9110 section 15.5 unless a variant says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reject {
+    /// A proxy that is to begin with the PROXY protocol did not (`proxy-protocol.txt` section 2).
+    BadPreface,
     /// Not HTTP: a malformed request line, a bare CR or LF, a NUL (RFC 9112 section 2.2).
     BadRequestLine,
     /// A field line that is not one: space before the colon, obs-fold, NUL, bare CR (RFC 9112
@@ -52,7 +54,8 @@ impl Reject {
     #[must_use]
     pub const fn status(self) -> Status {
         match self {
-            Self::BadRequestLine
+            Self::BadPreface
+            | Self::BadRequestLine
             | Self::BadField
             | Self::BadHost
             | Self::BadTarget
@@ -102,6 +105,8 @@ close_reasons! {
     LingerTotal = "linger-total",
     /// The peer sent more than the goodbye reads off.
     LingerBytes = "linger-bytes",
+    /// The client that a proxy named in its preface has its share of connections already.
+    ShareSpent = "share-spent",
     /// Its slot was needed for a new connection.
     Evicted = "evicted",
     /// The peer reset the connection, or a send failed.

@@ -64,6 +64,8 @@ statuses! {
     EXPECTATION_FAILED = 417 "Expectation Failed",
     /// 421
     MISDIRECTED_REQUEST = 421 "Misdirected Request",
+    /// 429
+    TOO_MANY_REQUESTS = 429 "Too Many Requests",
     /// 431
     FIELDS_TOO_LARGE = 431 "Request Header Fields Too Large",
     /// 500

@@ -40,6 +40,8 @@ impl State {
 pub enum Event {
     /// The first byte of a request.
     FirstByte,
+    /// The preface of a proxy is read, and nothing stands behind it yet.
+    Introduced,
     /// A head is whole and its reply stands in the output; no body is awaited before it leaves.
     Answered,
     /// A head is whole, its reply is ready, and its body is read first.
@@ -75,8 +77,9 @@ pub enum Event {
 
 impl Event {
     /// All of them, in order.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::FirstByte,
+        Self::Introduced,
         Self::Answered,
         Self::AwaitBody,
         Self::BodyEnd,
@@ -130,6 +133,7 @@ pub const fn next(state: State, event: Event, teardown: Teardown) -> Option<Stat
         (S::Idle, E::PeerFin | E::IdleOver) => teardown.goodbye(),
         (S::Idle, E::PeerFinAcked | E::Evicted | E::Broken | E::Cut) => S::Closed,
 
+        (S::Head, E::Introduced) => S::Idle,
         (S::Head, E::Answered | E::Refused) => S::Respond,
         (S::Head, E::AwaitBody) => S::Body,
         (S::Head, E::PeerFin | E::IdleOver) => teardown.goodbye(),

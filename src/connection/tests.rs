@@ -29,8 +29,8 @@ struct Peer {
     input: Vec<u8>,
     output: Vec<u8>,
     file: u64,
-    /// GET `/pieces`: its declared length, and its pieces: bytes, and bytes of the file behind
-    /// them.
+    /// GET `/pieces`: its declared length, and its pieces: bytes, and bytes of the file that
+    /// follow.
     declared: Option<u64>,
     script: Vec<(usize, u64)>,
     /// Those that are still to come.
@@ -110,6 +110,7 @@ impl Peer {
     fn serve(&mut self) {
         loop {
             match self.need().act {
+                Act::Introduce => self.introduce(),
                 Act::Answer => self.answer(),
                 Act::Refuse(reject) => {
                     let mut output = std::mem::take(&mut self.output);
@@ -118,6 +119,16 @@ impl Peer {
                 }
                 Act::None | Act::Produce | Act::ShutdownWrite | Act::Close(..) => return,
             }
+        }
+    }
+
+    /// Takes the preface; one client in three has its share of connections already.
+    fn introduce(&mut self) {
+        let input = std::mem::take(&mut self.input);
+        let client = self.on(|c, _, turn| c.introduce(&input, turn));
+        self.input = input;
+        if client.is_some() && self.now % 3 == 0 {
+            self.on(|c, _, turn| c.turn_away(turn));
         }
     }
 
@@ -1009,6 +1020,7 @@ fn pieces_leave_one_by_one_with_parts_of_the_file_between() {
     assert_eq!(p.answers, 1, "the next request waits");
     p.produce();
     assert!(!p.c.has_pieces());
+    assert_eq!(p.need().act, Act::None, "nothing joins the last piece");
     assert_eq!(p.need().write, Write::Bytes { more: false });
     p.send(usize::MAX);
     assert_eq!(content(&p), [b'p'; 150]);
@@ -1063,6 +1075,33 @@ fn chunks_have_their_size_before_them_and_the_last_is_empty() {
     p.produce();
     p.flush();
     assert!(p.out.ends_with(b"chunked\r\n\r\n3\r\nppp\r\n0\r\n\r\n"));
+}
+
+#[test]
+fn chunks_come_whole_however_they_are_cut() {
+    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    for _ in 0..200 {
+        let count = 1 + random.below(5);
+        let sizes = (0..count).map(|_| 1 + usize::try_from(random.below(8179)).unwrap());
+        let mut script: Vec<(usize, u64)> = sizes.map(|size| (size, 0)).collect();
+        let chunk = |(size, _): &(usize, u64)| format!("{size:x}\r\n{}\r\n", "p".repeat(*size));
+        let expected = script.iter().map(chunk).collect::<String>() + "0\r\n\r\n";
+        if random.below(2) == 0 {
+            script.push((0, 0));
+        }
+        let mut p = Peer::of_pieces(&script, false);
+        p.recv(PIECES);
+        p.serve();
+        p.flush();
+        p.out.clear();
+        while p.state() == State::Respond {
+            match p.need().act {
+                Act::Produce => p.produce(),
+                _ => p.send(1 + usize::try_from(random.below(6000)).unwrap()),
+            }
+        }
+        assert!(p.out == expected.as_bytes(), "{script:?}");
+    }
 }
 
 #[test]
@@ -1424,7 +1463,9 @@ impl Random {
 
 /// Something that a client, the kernel or the shell may do now.
 fn anything(p: &mut Peer, random: &mut Random) {
-    const SENT: [&[u8]; 10] = [
+    const SENT: [&[u8]; 12] = [
+        b"PROXY TCP4 192.0.2.1 192.0.2.2 1 80\r\n",
+        b"PROXY UNKNOWN\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
         GET,
         PIECES,
         LAST,
@@ -1438,7 +1479,7 @@ fn anything(p: &mut Peer, random: &mut Random) {
     ];
     let need = p.need();
     match (random.below(16), need.act) {
-        (0..=8, Act::Answer | Act::Refuse(_)) => return p.serve(),
+        (0..=8, Act::Answer | Act::Refuse(_) | Act::Introduce) => return p.serve(),
         (0..=8, Act::ShutdownWrite) => return p.shut(),
         (0..=8, Act::Produce) => return p.produce(),
         (_, Act::Close(..)) => return,
@@ -1463,7 +1504,7 @@ fn anything(p: &mut Peer, random: &mut Random) {
     match need.read {
         Read::Nothing => {}
         Read::Into => {
-            let piece = SENT[usize::try_from(random.below(10)).unwrap()];
+            let piece = SENT[usize::try_from(random.below(12)).unwrap()];
             let n = piece.len().min(p.c.space(&mut p.input).len());
             assert!(n > 0, "no room to receive into in {:?}", p.c);
             p.recv(&piece[..n]);
@@ -1507,6 +1548,9 @@ fn in_any_order_the_invariants_hold_and_deadlines_alone_end_it() {
     for round in 0..6000_usize {
         let mut p = Peer::with(Teardown::ALL[round % 3], Limits::new());
         p.file = [0, 5, 100_000][round % 5 % 3];
+        if round % 7 == 0 {
+            p.c = p.c.clone().with_preface();
+        }
         p.plan(&[(100, 5000), (0, 300), (8192, 0), (50, 0)], true);
         if round % 2 == 0 {
             p.plan(&[(1, 0), (8179, 0), (300, 0), (0, 0)], false);
@@ -1522,7 +1566,7 @@ fn in_any_order_the_invariants_hold_and_deadlines_alone_end_it() {
         let mut deadlines = 0;
         while p.state() != State::Closed {
             match p.need().act {
-                Act::Answer | Act::Refuse(_) => p.serve(),
+                Act::Answer | Act::Refuse(_) | Act::Introduce => p.serve(),
                 Act::ShutdownWrite => p.shut(),
                 Act::Produce => p.produce(),
                 Act::None | Act::Close(..) if p.need().write != Write::Nothing => {

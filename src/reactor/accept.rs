@@ -5,7 +5,8 @@
 //! which is bounded. Invariant: Respond is never evicted; nobody younger than a grace is, but a
 //! goodbye whose FIN is acknowledged and an idle connection that has had its answers.
 
-use super::addresses::same_client;
+use super::addresses::Key;
+use super::identity;
 use super::net::{Net, Token};
 use super::slots::{Ready, Slot};
 use super::{GRACE_MS, Reactor};
@@ -123,15 +124,22 @@ impl<N: Net> Reactor<N> {
     }
 
     fn admit(&mut self, socket: N::Socket, peer: Peer, turn: &Turn<'_>) {
-        if self.addresses.count(peer) >= self.per_address && !self.evict_own(peer, turn) {
+        let peer = identity::client(peer);
+        let counted = Key::of(&peer).filter(|_| !self.proxies.trusts(&peer));
+        if self.addresses.count(counted) >= self.per_address && !self.evict_own(counted, turn) {
             self.counters.refuse_address();
             self.net.close(socket, How::Plain);
             return;
         }
+        let mut connection = Connection::new(self.teardown, turn);
+        if self.proxies.introduces(&peer) {
+            connection = connection.with_preface();
+        }
         let slot = Slot {
-            connection: Connection::new(self.teardown, turn),
+            connection,
             socket,
             peer,
+            counted,
             file: None,
             work: None,
             offset: 0,
@@ -149,7 +157,7 @@ impl<N: Net> Reactor<N> {
             return;
         };
         self.counters.accept();
-        self.addresses.add(peer);
+        self.addresses.add(counted);
         let token = Token::Slot { index, generation };
         let Some(slot) = self.slots.get_mut(index) else {
             return;
@@ -198,10 +206,9 @@ impl<N: Net> Reactor<N> {
         self.drive(index, turn);
     }
 
-    /// One address has its share: its own oldest idle or lingering connection goes, nobody else's.
-    fn evict_own(&mut self, peer: Peer, turn: &Turn<'_>) -> bool {
-        let own = |other| same_client(other, peer);
-        let Some((class, index)) = self.victim(turn, own) else {
+    /// One client has its share: its own oldest idle or lingering connection goes, nobody else's.
+    pub(super) fn evict_own(&mut self, key: Option<Key>, turn: &Turn<'_>) -> bool {
+        let Some((class, index)) = self.victim(turn, |counted| counted == key) else {
             return false;
         };
         self.evict(index, class, turn);
@@ -209,10 +216,14 @@ impl<N: Net> Reactor<N> {
     }
 
     /// Who goes first, of those whom `may` names: by class, then by age.
-    fn victim(&self, turn: &Turn<'_>, may: impl Fn(Peer) -> bool) -> Option<(Eviction, u16)> {
+    fn victim(
+        &self,
+        turn: &Turn<'_>,
+        may: impl Fn(Option<Key>) -> bool,
+    ) -> Option<(Eviction, u16)> {
         self.slots
             .iter()
-            .filter(|(_, slot)| may(slot.peer))
+            .filter(|(_, slot)| may(slot.counted))
             .filter_map(|(index, slot)| Some((rank(slot, turn)?, slot.since, index)))
             .min_by_key(|(class, since, _)| (place(*class), *since))
             .map(|(class, _, index)| (class, index))

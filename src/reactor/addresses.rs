@@ -1,41 +1,47 @@
 //! How many connections each address has.
 //!
 //! Owns a fixed open-addressing table. IPv6 addresses count by their /64, which one host can fill
-//! at will. Invariants: at most one entry per live connection, so the table, twice the slots, is
-//! never more than half full; nothing is allocated after `new`.
+//! at will; clients of whom nothing is known count as one, and unix peers not at all. Invariants:
+//! at most one entry per live connection, so the table, twice the slots, is never more than half
+//! full; nothing is allocated after `new`.
 
-use crate::sys::socket::Peer;
+use crate::connection::client::Client;
+use std::net::IpAddr;
 
-/// An address as it is counted.
+/// A client as it is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Key([u8; 9]);
+pub(super) enum Key {
+    V4([u8; 4]),
+    V6([u8; 8]),
+    Unknown,
+}
 
 impl Key {
-    fn of(peer: Peer) -> Option<Self> {
-        let mut key = [0; 9];
-        match peer {
-            Peer::V4(address) => {
-                key[0] = 4;
-                key[1..5].copy_from_slice(&address);
+    /// `None`: it is not counted.
+    pub(super) fn of(client: &Client) -> Option<Self> {
+        match client {
+            Client::Address(IpAddr::V4(address)) => Some(Self::V4(address.octets())),
+            Client::Address(IpAddr::V6(address)) => {
+                let [a, b, c, d, e, f, g, h, ..] = address.octets();
+                Some(Self::V6([a, b, c, d, e, f, g, h]))
             }
-            Peer::V6([a, b, c, d, e, f, g, h, ..]) => key = [6, a, b, c, d, e, f, g, h],
-            Peer::Unix => return None,
+            Client::Unknown => Some(Self::Unknown),
+            Client::Unix => None,
         }
-        Some(Self(key))
     }
 
     /// FNV-1a with a seed chosen at start, so that nobody can choose addresses that collide.
     fn hash(self, seed: u32) -> usize {
-        let hash = self.0.iter().fold(seed, |sum, b| {
+        let bytes: &[u8] = match &self {
+            Self::V4(address) => address,
+            Self::V6(network) => network,
+            Self::Unknown => &[],
+        };
+        let hash = bytes.iter().fold(seed, |sum, b| {
             (sum ^ u32::from(*b)).wrapping_mul(0x0100_0193)
         });
         usize::try_from(hash ^ (hash >> 15)).unwrap_or(0)
     }
-}
-
-/// Whether both count as one client.
-pub(super) fn same_client(one: Peer, other: Peer) -> bool {
-    one == other || Key::of(one).is_some_and(|key| Some(key) == Key::of(other))
 }
 
 /// The table.
@@ -62,18 +68,18 @@ impl Addresses {
         4 * size_of::<Option<(Key, u16)>>()
     }
 
-    /// Connections of this address. Unix peers are not counted.
+    /// Connections of this client; 0 of one that is not counted.
     #[must_use]
-    pub(super) fn count(&self, peer: Peer) -> u16 {
-        let found = Key::of(peer).map(|key| self.place(key));
+    pub(super) fn count(&self, key: Option<Key>) -> u16 {
+        let found = key.map(|key| self.place(key));
         found
             .and_then(|at| self.entries.get(at).copied().flatten())
             .map_or(0, |(_, n)| n)
     }
 
     /// One more.
-    pub(super) fn add(&mut self, peer: Peer) {
-        let Some(key) = Key::of(peer) else { return };
+    pub(super) fn add(&mut self, key: Option<Key>) {
+        let Some(key) = key else { return };
         let at = self.place(key);
         if let Some(entry) = self.entries.get_mut(at) {
             let count = entry.map_or(0, |(_, n)| n);
@@ -82,8 +88,8 @@ impl Addresses {
     }
 
     /// One less.
-    pub(super) fn remove(&mut self, peer: Peer) {
-        let Some(key) = Key::of(peer) else { return };
+    pub(super) fn remove(&mut self, key: Option<Key>) {
+        let Some(key) = key else { return };
         let at = self.place(key);
         match self.entries.get_mut(at) {
             Some(Some((_, count))) if *count > 1 => *count -= 1,
@@ -134,6 +140,14 @@ impl Addresses {
 mod tests {
     use super::*;
 
+    fn v4(address: [u8; 4]) -> Option<Key> {
+        Key::of(&Client::from_address(IpAddr::from(address)))
+    }
+
+    fn v6(address: [u8; 16]) -> Option<Key> {
+        Key::of(&Client::from_address(IpAddr::from(address)))
+    }
+
     #[test]
     fn counts_survive_collisions_and_gaps() {
         let mut table = Addresses::new(64, 7);
@@ -146,16 +160,16 @@ mod tests {
             let peer = [10, 0, 0, u8::try_from(random % 60).unwrap()];
             let count = shadow.entry(peer).or_insert(0_u16);
             if random & 0x100 == 0 {
-                table.add(Peer::V4(peer));
+                table.add(v4(peer));
                 *count += 1;
             } else if *count > 0 {
-                table.remove(Peer::V4(peer));
+                table.remove(v4(peer));
                 *count -= 1;
             }
-            assert_eq!(table.count(Peer::V4(peer)), *count);
+            assert_eq!(table.count(v4(peer)), *count);
         }
         for (peer, count) in shadow {
-            assert_eq!(table.count(Peer::V4(peer)), count);
+            assert_eq!(table.count(v4(peer)), count);
         }
     }
 
@@ -163,12 +177,12 @@ mod tests {
     fn ipv6_counts_by_64_and_unix_not_at_all() {
         let mut table = Addresses::new(8, 1);
         let mut one = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1];
-        table.add(Peer::V6(one));
+        table.add(v6(one));
         one[15] = 9;
-        assert_eq!(table.count(Peer::V6(one)), 1);
+        assert_eq!(table.count(v6(one)), 1);
         one[7] = 2;
-        assert_eq!(table.count(Peer::V6(one)), 0);
-        table.add(Peer::Unix);
-        assert_eq!(table.count(Peer::Unix), 0);
+        assert_eq!(table.count(v6(one)), 0);
+        table.add(Key::of(&Client::Unix));
+        assert_eq!(table.count(Key::of(&Client::Unix)), 0);
     }
 }

@@ -4,9 +4,8 @@
 //! find their places here. It must not decide what is answered, nor send it. Invariant: a
 //! descriptor or a work of an answer that the heart did not take goes home at once.
 
-use super::Reactor;
 use super::net::Net;
-use crate::connection::client::Client;
+use super::{Reactor, identity};
 use crate::connection::head::NO_FIELD;
 use crate::connection::limits::FIELDS_MAX;
 use crate::connection::reason::Reject;
@@ -14,8 +13,6 @@ use crate::connection::time::Turn;
 use crate::connection::{Content, Taken};
 use crate::site;
 use crate::sys::file;
-use crate::sys::socket::Peer;
-use std::net::IpAddr;
 use std::os::fd::AsFd;
 
 impl<N: Net> Reactor<N> {
@@ -26,6 +23,7 @@ impl<N: Net> Reactor<N> {
         let Some(buffer) = slot.buffer else { return };
         let (_, output) = self.buffers.halves(buffer);
         slot.connection.refuse(reject, output, turn);
+        self.hint(reject);
         self.counters.reject(reject);
         self.counters.response(reject.status());
     }
@@ -48,12 +46,16 @@ impl<N: Net> Reactor<N> {
             return;
         }
         let verdict = request.verdict;
-        let mut reply = slot.connection.reply(output);
         let means = site::Means {
             work: self.works.has_room(),
         };
-        let client = client(slot.peer);
-        let made = self.site.answer(&request, &client, means, turn, &mut reply);
+        let (table, most) = (&mut self.addresses, self.per_address);
+        let admitted = self.proxies.admit(slot, &request, table, most);
+        let mut reply = slot.connection.reply(output);
+        let made = match admitted {
+            Some(client) => self.site.answer(&request, &client, means, turn, &mut reply),
+            None => identity::too_many(&mut reply),
+        };
         let content = match &made {
             site::Content::Nothing => Content::Nothing,
             site::Content::Empty => Content::Empty,
@@ -103,14 +105,5 @@ impl<N: Net> Reactor<N> {
                 slot.file = Some(part.file);
             }
         }
-    }
-}
-
-/// Who speaks through a socket.
-fn client(peer: Peer) -> Client {
-    match peer {
-        Peer::V4(address) => Client::from_address(IpAddr::from(address)),
-        Peer::V6(address) => Client::from_address(IpAddr::from(address)),
-        Peer::Unix => Client::Unix,
     }
 }

@@ -66,6 +66,12 @@ impl Buffers {
         both.split_at_mut_checked(self.half).unwrap_or_default()
     }
 
+    /// The next that comes home goes into the reserve.
+    #[must_use]
+    pub(super) fn is_short(&self) -> bool {
+        self.free.len() < self.reserve
+    }
+
     /// How many are free.
     #[must_use]
     pub(super) fn free(&self) -> usize {

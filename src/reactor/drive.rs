@@ -7,6 +7,7 @@
 
 use super::Reactor;
 use super::net::Net;
+use super::slots::Slot;
 use crate::connection::state::State;
 use crate::connection::time::Turn;
 use crate::connection::{Act, Need, Read, Write};
@@ -26,10 +27,13 @@ pub(super) struct Budget {
     requests: usize,
     /// A work has had its step of this visit and needs another.
     pub(super) later: bool,
+    /// Something stood in the slot's buffer in this visit or before it.
+    pub(super) used: bool,
 }
 
 impl Budget {
-    fn spend(&mut self, bytes: usize) {
+    /// Something was done for so many bytes.
+    pub(super) fn spend(&mut self, bytes: usize) {
         self.bytes = self.bytes.saturating_sub(bytes);
     }
 }
@@ -46,10 +50,12 @@ pub(super) enum Step {
 impl<N: Net> Reactor<N> {
     /// Carries a slot as far as it goes.
     pub(super) fn drive(&mut self, index: u16, turn: &Turn<'_>) {
+        let holds_bytes = |slot: &Slot<N::Socket>| slot.connection.holds_bytes();
         let mut budget = Budget {
             bytes: BYTES_PER_TURN,
             requests: REQUESTS_PER_TURN,
             later: false,
+            used: self.slots.get(index).is_some_and(holds_bytes),
         };
         let mut looked = false;
         loop {
@@ -67,7 +73,11 @@ impl<N: Net> Reactor<N> {
                     looked = true; // it looks itself
                     self.shutdown_write(index, turn)
                 }
-                Act::Refuse(_) | Act::Answer if !self.secure_buffer(index, turn) => Step::Blocked,
+                act if act.is_about_input() && !self.secure_buffer(index, turn) => Step::Blocked,
+                Act::Introduce => {
+                    self.introduce(index, turn);
+                    Step::Moved
+                }
                 Act::Refuse(reject) => {
                     self.refuse(index, reject, turn);
                     Step::Moved
@@ -135,6 +145,7 @@ impl<N: Net> Reactor<N> {
         };
         self.release_work(work);
         self.timers.arm(index, need.until);
+        self.forget_client(index);
         if !wants_buffer {
             self.leave_line(index); // a buffer would only pass through it
         }

@@ -29,8 +29,9 @@ impl<N: Net> Reactor<N> {
         };
         self.timers.cancel(index);
         self.runnable.remove(index);
+        self.patient.remove(index);
         self.leave_line(index);
-        self.addresses.remove(slot.peer);
+        self.addresses.remove(slot.counted);
         self.counters.close(reason);
         self.counters
             .discarded(slot.connection.linger().discarded_bytes());

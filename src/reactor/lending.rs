@@ -2,13 +2,13 @@
 //!
 //! Owns the line ([`Reactor::waiting`]) and, in it, those whose request lies whole in the kernel's
 //! queue ([`Reactor::whole`]). It must not choose whom to evict for a slot; that is `accept`.
-//! Invariants: nobody stands in line without something to read; a buffer that comes home goes to
-//! whoever waits longest, and one of the reserve to whoever waits longest with a whole request;
-//! each waiter makes at most one other give way in each grace.
+//! Invariants: nobody stands in line without something to read or a piece to write; a buffer that
+//! comes home goes to whoever waits longest, and one of the reserve to whoever waits longest with a
+//! whole request; each waiter makes at most one other give way in each grace.
 
 use super::net::Net;
 use super::{GRACE_MS, Reactor};
-use crate::connection::head::{Found, Scan};
+use crate::connection::head::Found;
 use crate::connection::state::State;
 use crate::connection::time::Turn;
 use crate::report::counters::Eviction;
@@ -29,10 +29,15 @@ impl<N: Net> Reactor<N> {
     pub(super) fn secure_buffer(&mut self, index: u16, turn: &Turn<'_>) -> bool {
         let secured = self.take_for(index, true);
         if !secured {
-            self.line_up(index, turn);
-            self.whole.push(index);
+            self.stand_in_line(index, turn);
         }
         secured
+    }
+
+    /// Waits for a buffer, one of the reserve included.
+    pub(super) fn stand_in_line(&mut self, index: u16, turn: &Turn<'_>) {
+        self.line_up(index, turn);
+        self.whole.push(index);
     }
 
     /// A buffer to read into is at hand; if none can be had, the slot waits for one. A request that
@@ -97,7 +102,7 @@ impl<N: Net> Reactor<N> {
             Ok(0) => Queued::Whole,
             Ok(n) => {
                 let bytes = self.peeked.get(..n).unwrap_or_default();
-                match Scan::default().look(bytes, turn.limits) {
+                match slot.connection.foresee(bytes, turn.limits) {
                     Found::More => Queued::Part,
                     Found::Whole(_) | Found::Bad(_) => Queued::Whole,
                 }

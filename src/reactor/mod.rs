@@ -14,6 +14,7 @@ mod buffers;
 mod clock;
 mod drive;
 mod home;
+mod identity;
 pub mod kernel;
 mod lending;
 pub mod net;
@@ -31,11 +32,12 @@ use crate::connection::state::Teardown;
 use crate::connection::time::{Ms, Turn, Wall};
 use crate::report::counters::Counters;
 use crate::report::sink;
-use crate::site::Site;
+use crate::site::{SHELF_BYTES, Site};
 use accept::Door;
 use addresses::Addresses;
 use buffers::Buffers;
 use clock::Clock;
+use identity::Proxies;
 use net::{EVENTS, Event, Net, Token};
 use queue::Queue;
 use slots::Slots;
@@ -51,6 +53,9 @@ const PEEK_BYTES: usize = 4096;
 /// While somebody waits, the loop looks at least this often whether a grace is over.
 const PRESSURE_MS: u32 = 100;
 
+/// A work that waits for another looks at least this often whether its turn has come.
+const PATIENCE_MS: u32 = 10;
+
 /// The loop and all it owns.
 #[derive(Debug)]
 pub struct Reactor<N: Net> {
@@ -64,12 +69,15 @@ pub struct Reactor<N: Net> {
     timers: Timers,
     /// Slots that stopped on a budget.
     runnable: Queue,
+    /// Slots whose work waits for another's: they look again in the next turn.
+    patient: Queue,
     /// Slots that wait for a buffer, first come, first served.
     waiting: Queue,
     /// Those of them whose request is known to be whole.
     whole: Queue,
     addresses: Addresses,
     per_address: u16,
+    proxies: Proxies,
     door: Door,
     clock: Clock,
     events: Vec<Event>,
@@ -98,10 +106,15 @@ impl<N: Net> Reactor<N> {
             works: Works::new(config.buffers),
             timers: Timers::new(slots, now),
             runnable: Queue::new(slots),
+            patient: Queue::new(slots),
             waiting: Queue::new(slots),
             whole: Queue::new(slots),
             addresses: Addresses::new(slots, seed ^ std::process::id()),
             per_address: config.connections_per_address,
+            proxies: Proxies {
+                trusted: config.trusted.clone(),
+                speaks: config.speaks,
+            },
             door,
             clock: Clock::default(),
             events: Vec::with_capacity(EVENTS),
@@ -152,6 +165,9 @@ impl<N: Net> Reactor<N> {
         polled?;
 
         let turn = self.moment(now, wall, &limits); // a signal may have come
+        while let Some(index) = self.patient.pop() {
+            self.runnable.push(index);
+        }
         for _ in 0..self.runnable.len() {
             if let Some(index) = self.runnable.pop() {
                 self.drive(index, &turn);
@@ -184,6 +200,9 @@ impl<N: Net> Reactor<N> {
             return Some(0);
         }
         let mut sleep_ms = self.timers.sleep_ms(now);
+        if !self.patient.is_empty() {
+            sleep_ms = Some(sleep_ms.unwrap_or(u32::MAX).min(PATIENCE_MS));
+        }
         let pressed = !self.waiting.is_empty() || self.door.is_ready(now);
         if pressed || sink::pending() {
             sleep_ms = Some(sleep_ms.unwrap_or(u32::MAX).min(PRESSURE_MS));
@@ -233,8 +252,9 @@ pub fn sizes() -> Sizes {
     let events = EVENTS * (size_of::<Event>() + EPOLL_EVENT_BYTES);
     Sizes {
         slot_bytes: Slots::<kernel::Socket>::bytes_each(),
-        slot_side_bytes: Timers::bytes_each() + 3 * Queue::bytes_each() + Addresses::bytes_each(),
+        slot_side_bytes: Timers::bytes_each() + 4 * Queue::bytes_each() + Addresses::bytes_each(),
         work_bytes: Works::bytes_each(),
+        shelf_bytes: SHELF_BYTES,
         fixed: vec![
             Fixed {
                 what: "events",

@@ -4,10 +4,11 @@
 //! every insert is guarded by the capacity; a generation lives outside the slab and changes with
 //! every removal, so a stale event finds nobody.
 
+use super::addresses::Key;
 use crate::connection::Connection;
+use crate::connection::client::Client;
 use crate::connection::state::State;
 use crate::connection::time::Ms;
-use crate::sys::socket::Peer;
 use slab::Slab;
 use std::os::fd::OwnedFd;
 
@@ -30,8 +31,10 @@ pub(super) struct Slot<S> {
     pub(super) connection: Connection,
     /// Its socket.
     pub(super) socket: S,
-    /// Who is there.
-    pub(super) peer: Peer,
+    /// Who is there: the other end of the connection, or whom it named in its preface.
+    pub(super) peer: Client,
+    /// The client whose share it takes; `None`: nobody's.
+    pub(super) counted: Option<Key>,
     /// The file that is being sent, and where in it.
     pub(super) file: Option<OwnedFd>,
     /// What makes its answer, when that comes in pieces: a place in the table of works.
@@ -170,7 +173,8 @@ mod tests {
         Slot {
             connection: Connection::new(Teardown::Linger, &turn),
             socket: (),
-            peer: Peer::Unix,
+            peer: Client::Unix,
+            counted: None,
             file: None,
             work: None,
             offset: 0,

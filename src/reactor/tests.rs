@@ -1,11 +1,18 @@
 //! The loop over a network that does what each test tells it, call by call. What a whole life looks
 //! like is the simulation's matter (`tests/sim`).
 
+mod identity;
+
 use super::net::{Event, Net, Token};
 use super::*;
 use crate::config::SiteConfig;
 use crate::connection::How;
+use crate::connection::head::NO_FIELD;
+use crate::connection::limits::FIELDS_MAX;
 use crate::connection::linger::Queues;
+use crate::connection::reply::Status;
+use crate::connection::{Content, Taken};
+use crate::site::{Pieces, Work, work::Told as Said};
 use crate::sys::socket::Peer;
 use std::collections::VecDeque;
 use std::io::ErrorKind;
@@ -20,9 +27,11 @@ struct Told {
     accepted: usize,
     receives: VecDeque<io::Result<Vec<u8>>>,
     received: usize,
+    discards: VecDeque<usize>,
     closed: Vec<How>,
     unread: u32,
     registered: Vec<Token>,
+    sent: Vec<u8>,
 }
 
 fn blocked<T>() -> io::Result<T> {
@@ -86,10 +95,11 @@ impl Net for Told {
     }
 
     fn discard(&mut self, (): &(), _: usize) -> io::Result<usize> {
-        blocked()
+        self.discards.pop_front().map_or_else(blocked, Ok)
     }
 
     fn send(&mut self, (): &(), bytes: &[u8], _: bool) -> io::Result<usize> {
+        self.sent.extend_from_slice(bytes);
         Ok(bytes.len())
     }
 
@@ -276,4 +286,174 @@ fn an_idle_connection_whose_next_request_has_come_is_not_evicted() {
     reactor.turn().unwrap();
     assert_eq!(reactor.net().closed, []);
     assert_eq!(reactor.counters().value("", "requests"), Some(2));
+}
+
+// ---- answers in pieces -------------------------------------------------------------------------
+
+/// A reactor with two connections. The answer of the first comes in pieces of unknown length.
+fn with_pieces(said: impl Into<VecDeque<Said>>) -> Reactor<Told> {
+    let mut reactor = reactor(2, 2);
+    reactor.net().accepts.extend([from(1), from(2)]);
+    reactor.turn().unwrap();
+    let limits = Rc::clone(&reactor.limits);
+    let turn = reactor.moment(Ms(0), None, &limits);
+    assert!(reactor.secure_buffer(0, &turn));
+    let slot = reactor.slots.get_mut(0).unwrap();
+    let (input, output) = reactor.buffers.halves(slot.buffer.unwrap());
+    let request = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+    slot.connection.space(input)[..request.len()].copy_from_slice(request);
+    slot.connection.received(request.len(), input, &turn);
+    let mut fields = [NO_FIELD; FIELDS_MAX];
+    let request = slot.connection.request(input, &mut fields, &limits);
+    let verdict = request.unwrap().verdict;
+    let mut reply = slot.connection.reply(output);
+    reply.status(Status::OK);
+    let content = Content::Pieces(None);
+    let taken = slot
+        .connection
+        .answered(&verdict, reply, content, input, &turn);
+    assert!(matches!(taken, Taken::Yes { pieces: true, .. }));
+    let pieces = Pieces {
+        file: std::fs::File::open("conf/www/index.html").unwrap().into(),
+        length: None,
+        work: Work::Told(said.into()),
+    };
+    reactor.begin_pieces(0, pieces, &turn);
+    reactor.runnable.push(0);
+    reactor
+}
+
+/// The socket takes bytes.
+fn writable(reactor: &mut Reactor<Told>) {
+    reactor.slots.get_mut(0).unwrap().ready.write = true;
+}
+
+fn ended(reactor: &mut Reactor<Told>) -> bool {
+    reactor.check();
+    let (free, all) = reactor.works_home();
+    free == all && reactor.net().sent.ends_with(b"\r\n0\r\n\r\n")
+}
+
+#[test]
+fn a_work_is_prepared_one_step_a_turn_and_without_a_buffer() {
+    let mut reactor = with_pieces([
+        Said::Later,
+        Said::Later,
+        Said::Piece(1, false),
+        Said::Later,
+        Said::Piece(1, true),
+    ]);
+    writable(&mut reactor);
+    for _ in 0..3 {
+        assert!(!ended(&mut reactor));
+        reactor.turn().unwrap();
+        let (home, all) = reactor.buffers_home();
+        assert_eq!(home, all, "who prepares holds no buffer");
+    }
+    assert!(!ended(&mut reactor));
+    reactor.turn().unwrap();
+    assert!(ended(&mut reactor));
+    assert!(
+        reactor
+            .net()
+            .sent
+            .ends_with(b"\r\n\r\n1\r\nt\r\n1\r\nt\r\n0\r\n\r\n")
+    );
+    assert_eq!(reactor.census()[0], 2, "idle, and kept");
+    assert!(reactor.runnable.is_empty());
+}
+
+#[test]
+fn a_piece_waits_for_a_buffer_and_for_a_client_that_reads() {
+    let mut reactor = with_pieces([
+        Said::Later,
+        Said::Piece(1, false),
+        Said::Later,
+        Said::Piece(1, true),
+    ]);
+    writable(&mut reactor);
+    reactor.turn().unwrap(); // the head leaves, its buffer goes home
+    let others: Vec<u16> = std::iter::from_fn(|| reactor.buffers.take(true)).collect();
+    for _ in 0..3 {
+        reactor.turn().unwrap();
+        assert!(reactor.net().sent.ends_with(b"chunked\r\n\r\n"));
+    }
+    assert_eq!(reactor.waiting.first(), Some(0), "it stands in line");
+    for buffer in others {
+        reactor.give_buffer(buffer);
+    }
+    reactor.turn().unwrap();
+    assert!(reactor.net().sent.ends_with(b"\r\n1\r\nt\r\n"));
+    // The client reads no more: neither is prepared nor a buffer held.
+    reactor.slots.get_mut(0).unwrap().ready.write = false;
+    for _ in 0..3 {
+        reactor.turn().unwrap();
+        assert!(reactor.runnable.is_empty());
+        let (home, all) = reactor.buffers_home();
+        assert_eq!(home, all);
+    }
+    writable(&mut reactor);
+    reactor.runnable.push(0);
+    reactor.turn().unwrap();
+    reactor.turn().unwrap();
+    assert!(ended(&mut reactor));
+}
+
+#[test]
+fn a_turn_makes_a_few_pieces_and_goes_on_by_itself() {
+    let said = (1..=30).map(|n| Said::Piece(1, n == 30));
+    let mut reactor = with_pieces(said.collect::<VecDeque<_>>());
+    writable(&mut reactor);
+    let mut made = 0;
+    for turns in 1..=5 {
+        assert!(!ended(&mut reactor), "after {made} pieces");
+        reactor.turn().unwrap();
+        let sent = String::from_utf8_lossy(&reactor.net().sent)
+            .matches("1\r\nt\r\n")
+            .count();
+        assert!(
+            sent > made && sent - made <= 8,
+            "{sent} after {turns} turns"
+        );
+        made = sent;
+        if made == 30 {
+            break;
+        }
+    }
+    assert!(ended(&mut reactor));
+}
+
+#[test]
+fn between_two_pieces_the_buffer_goes_to_who_waits() {
+    let mut reactor = with_pieces([Said::Piece(1, false), Said::Piece(1, true)]);
+    writable(&mut reactor);
+    let others: Vec<u16> = std::iter::from_fn(|| reactor.buffers.take(true)).collect();
+    let limits = Rc::clone(&reactor.limits);
+    let turn = reactor.moment(Ms(0), None, &limits);
+    assert!(!reactor.secure_buffer(1, &turn), "the second waits");
+    let head_only = |reactor: &mut Reactor<Told>| reactor.net().sent.ends_with(b"chunked\r\n\r\n");
+    reactor.drive(0, &turn);
+    assert!(head_only(&mut reactor), "the head has left, and no piece");
+    assert!(reactor.slots.get(1).unwrap().buffer.is_some());
+    assert_eq!(reactor.waiting.first(), Some(0));
+    // The second has no use for it: it goes back to the first, which ends.
+    reactor.turn().unwrap();
+    reactor.turn().unwrap();
+    for buffer in others {
+        reactor.give_buffer(buffer);
+    }
+    assert!(ended(&mut reactor));
+}
+
+#[test]
+fn a_piece_that_cannot_be_made_resets_its_connection() {
+    let mut reactor = with_pieces([Said::Piece(1, false), Said::Fails]);
+    writable(&mut reactor);
+    reactor.turn().unwrap();
+    assert!(!ended(&mut reactor), "it never looks whole");
+    assert!(reactor.net().sent.ends_with(b"\r\n1\r\nt\r\n"));
+    assert_eq!(reactor.net().closed, [How::Reset]);
+    assert_eq!(reactor.counters().value("close", "file-shrank"), Some(1));
+    let (free, all) = reactor.works_home();
+    assert_eq!(free, all, "its work is home");
 }

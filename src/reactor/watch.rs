@@ -71,7 +71,13 @@ impl<N: Net> Reactor<N> {
             self.works.count(),
             "every work has one place"
         );
+        let counts = |key| self.slots.iter().filter(|(_, s)| s.counted == key).count();
         for (index, slot) in self.slots.iter() {
+            let counted = usize::from(self.addresses.count(slot.counted));
+            assert!(
+                slot.counted.is_none() || counted == counts(slot.counted),
+                "slot {index}: {counted} of its client"
+            );
             let state = slot.connection.state();
             let pieces = slot.connection.has_pieces();
             assert_eq!(slot.work.is_some(), pieces, "slot {index} in {state:?}");

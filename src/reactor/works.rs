@@ -4,7 +4,7 @@
 //! from the site through the heart. It must not decide what comes next: the heart asks
 //! ([`Act::Produce`](crate::connection::Act::Produce)). Invariants: a place is free or held by one
 //! slot; a slot holds one as long as its response has further pieces; nobody holds a buffer while a
-//! work is prepared or while the client takes nothing.
+//! work is prepared, nor for a second piece while others wait for a buffer.
 
 use super::Reactor;
 use super::drive::{Budget, Step};
@@ -12,6 +12,10 @@ use super::net::Net;
 use crate::connection::time::Turn;
 use crate::site::{Pieces, Prepared, Work};
 use std::os::fd::AsFd;
+
+/// What making a piece counts in the share of a turn, beside the bytes that are sent of it: it may
+/// read from slow storage in sixteen places.
+const PIECE_BYTES: usize = 32 * 1024;
 
 /// All works. Last in, first out.
 #[derive(Debug)]
@@ -105,8 +109,7 @@ impl<N: Net> Reactor<N> {
         }
     }
 
-    /// Makes the next piece. Only while the socket takes bytes: a piece holds its buffer until it
-    /// has left, and clients that do not read shall hold none.
+    /// Makes the next piece, for a socket that took everything before it.
     pub(super) fn produce(&mut self, index: u16, budget: &mut Budget, turn: &Turn<'_>) -> Step {
         let Some(slot) = self.slots.get_mut(index) else {
             return Step::Blocked;
@@ -116,18 +119,56 @@ impl<N: Net> Reactor<N> {
         }
         let work = slot.work.and_then(|at| self.works.get_mut(at));
         let (Some(work), Some(file)) = (work, &slot.file) else {
-            slot.connection.truncated(turn); // not before its work was put down
+            slot.connection.truncated(turn); // cannot be; and it would never end
             return Step::Moved;
         };
-        if self.site.prepare(work, file.as_fd()) == Prepared::Later {
-            budget.later = true;
+        match self.site.prepare(work, file.as_fd(), turn.now) {
+            Ok(Prepared::Ready) => {}
+            Ok(Prepared::Later) => {
+                budget.later = true;
+                return Step::Blocked;
+            }
+            Ok(Prepared::Wait) => {
+                self.patient.push(index);
+                return Step::Blocked;
+            }
+            Err(_) => {
+                slot.connection.truncated(turn);
+                return Step::Moved;
+            }
+        }
+        let yields = budget.used && self.yields_buffer(index, turn);
+        if yields || !self.secure_buffer(index, turn) {
             return Step::Blocked;
         }
-        if !self.secure_buffer(index, turn) {
-            return Step::Blocked;
-        }
+        budget.used = true;
+        budget.spend(PIECE_BYTES);
         self.write_piece(index, turn);
         Step::Moved
+    }
+
+    /// Who has used its buffer gives it to whoever waits before it makes another piece: an answer
+    /// of many pieces must not keep one for as long as it lasts. True: it is given away, and the
+    /// slot stands in line.
+    fn yields_buffer(&mut self, index: u16, turn: &Turn<'_>) -> bool {
+        // Half heads get none of the reserve: it would come straight back.
+        let one_would_get_it =
+            !self.whole.is_empty() || !(self.waiting.is_empty() || self.buffers.is_short());
+        if !one_would_get_it {
+            return false;
+        }
+        let Some(slot) = self.slots.get_mut(index) else {
+            return false;
+        };
+        if slot.connection.holds_bytes() {
+            return false; // requests behind it: `relieve` may write them off
+        }
+        let Some(buffer) = slot.buffer.take() else {
+            return false;
+        };
+        self.stand_in_line(index, turn);
+        self.give_buffer(buffer);
+        true
     }
 
     /// Asks the site for a piece and hands it to the heart.

@@ -59,6 +59,7 @@ counted! {
 counted! {
     /// Every refusal, in the order of the counters.
     REJECTS, reject_name, Reject {
+        BadPreface = "bad-preface",
         BadRequestLine = "bad-request-line",
         BadField = "bad-field",
         BadHost = "bad-host",
@@ -382,7 +383,7 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), before);
-        assert_eq!(counters.closed(), 13);
+        assert_eq!(counters.closed(), 14);
         assert_eq!(counters.value("close", "boredom"), None);
     }
 }

@@ -7,15 +7,23 @@
 use super::asked::Asked;
 use super::encoding::{self, Accepted};
 use super::host::{Host, last};
+use super::listing::Policy;
 use super::root::Root;
 use super::walk::{Found, Opened, Refusal, Walk};
+use super::work::{Pieces, Place, Work};
 use super::{Chosen, Content, Question, page, path, redirect, represent};
 use crate::config::Dotfiles;
 use crate::connection::head::{Request, Target};
 use crate::connection::reply::{Reply, Status};
+use std::os::fd::AsFd;
 
-/// A file and, if it stands for its directory, the name of the index.
-type Indexed<'s> = (Opened, Option<&'s [u8]>);
+/// What stands for a path.
+enum Shown<'s> {
+    /// A file, and the name of the index if it is one.
+    File(Opened, Option<&'s [u8]>),
+    /// The names in the directory.
+    Names,
+}
 
 impl Host {
     /// Answers GET and HEAD.
@@ -31,19 +39,23 @@ impl Host {
         if self.dotfiles == Dotfiles::Hide && asked.clean.is_hidden() {
             return page(reply, Status::NOT_FOUND);
         }
-        let (root, names) = self.place(asked.clean.as_bytes());
+        let (place, names) = self.place(asked.clean.as_bytes());
+        let Some(root) = self.root_at(place) else {
+            return page(reply, Status::INTERNAL_SERVER_ERROR);
+        };
         let mut walk = root.tree(self.symlinks).walk();
         let found = if asked.clean.is_directory() {
             self.index_of(names, &mut walk)
         } else {
             match walk.open(names, b"") {
-                Ok(Found::File(opened)) => Ok((opened, None)),
+                Ok(Found::File(opened)) => Ok(Shown::File(opened, None)),
                 Ok(Found::Directory) => return redirect::to_directory(path, query, reply),
                 Err(refusal) => Err(refusal),
             }
         };
         let (opened, index) = match found {
-            Ok(found) => found,
+            Ok(Shown::File(opened, index)) => (opened, index),
+            Ok(Shown::Names) => return self.list(question, asked, &walk, place, reply),
             Err(Refusal::Missing) if self.falls_back(asked) => {
                 return self.fall_back(question, asked, reply);
             }
@@ -61,17 +73,69 @@ impl Host {
         represent::with(chosen, kind, question, reply)
     }
 
-    /// Where the names lead: beneath the root, or beneath an alias.
-    fn place<'n>(&self, names: &'n [u8]) -> (&Root, &'n [u8]) {
-        let beneath = self.aliases.iter().find_map(|(alias, root)| {
-            let rest = names.strip_prefix(alias.as_slice())?;
-            match rest.first() {
-                None => Some((root, rest)),
-                Some(b'/') => Some((root, rest.get(1..).unwrap_or_default())),
-                Some(_) => None,
+    /// Where the names lead: beneath the root (0), or beneath an alias (its number from 1 on).
+    fn place<'n>(&self, names: &'n [u8]) -> (u16, &'n [u8]) {
+        let beneath = self
+            .aliases
+            .iter()
+            .zip(1..)
+            .find_map(|((alias, _), place)| {
+                let rest = names.strip_prefix(alias.as_slice())?;
+                match rest.first() {
+                    None => Some((place, rest)),
+                    Some(b'/') => Some((place, rest.get(1..).unwrap_or_default())),
+                    Some(_) => None,
+                }
+            });
+        beneath.unwrap_or((0, names))
+    }
+
+    fn root_at(&self, place: u16) -> Option<&Root> {
+        match place.checked_sub(1) {
+            None => Some(&self.root),
+            Some(alias) => self.aliases.get(usize::from(alias)).map(|(_, root)| root),
+        }
+    }
+
+    /// What may be shown of the directories beneath a root.
+    pub(super) fn policy(&self, place: u16) -> Option<Policy<'_>> {
+        let tree = self.root_at(place)?.tree(self.symlinks);
+        let dotfiles = self.dotfiles;
+        Some(Policy { tree, dotfiles })
+    }
+
+    /// The page of names in the directory that the walk has reached.
+    fn list(
+        &self,
+        question: Question<'_>,
+        asked: &Asked,
+        walk: &Walk<'_>,
+        root: u16,
+        reply: &mut Reply<'_>,
+    ) -> Content {
+        let (true, Some(shelf)) = (question.pieces, question.shelf) else {
+            // Every place for answers in pieces is taken.
+            let content = page(reply, Status::SERVICE_UNAVAILABLE);
+            reply.field("Retry-After", b"1");
+            return content;
+        };
+        let file = match walk.list() {
+            Ok(file) => file,
+            Err(refusal) => return page(reply, refusal.status()),
+        };
+        match shelf.list(asked.clean.as_bytes(), walk.way(), file.as_fd()) {
+            Ok(listing) => {
+                reply.status(Status::OK);
+                reply.field("Content-Type", b"text/html; charset=utf-8");
+                let host = self.number;
+                Content::Pieces(Pieces {
+                    file,
+                    length: None,
+                    work: Work::Listing(listing, Place { host, root }),
+                })
             }
-        });
-        beneath.unwrap_or((&self.root, names))
+            Err(_) => page(reply, Status::INTERNAL_SERVER_ERROR),
+        }
     }
 
     /// The path is one that an application of one page makes up: its last name has no dot. A name
@@ -135,19 +199,20 @@ impl Host {
 
     /// The first index file of a directory, and its name. The names are tried before the directory
     /// itself is looked at: where there is an index, and that is nearly always, one way suffices.
-    fn index_of(&self, names: &[u8], walk: &mut Walk<'_>) -> Result<Indexed<'_>, Refusal> {
+    fn index_of(&self, names: &[u8], walk: &mut Walk<'_>) -> Result<Shown<'_>, Refusal> {
         let hides = self.dotfiles == Dotfiles::Hide;
         for name in &self.index {
             if hides && path::is_hidden_name(name.as_bytes()) {
                 continue;
             }
             match walk.open(names, name.as_bytes()) {
-                Ok(Found::File(opened)) => return Ok((opened, Some(name.as_bytes()))),
+                Ok(Found::File(opened)) => return Ok(Shown::File(opened, Some(name.as_bytes()))),
                 Ok(Found::Directory) | Err(Refusal::Missing) => {}
                 Err(refusal) => return Err(refusal),
             }
         }
         match walk.open(names, b"")? {
+            Found::Directory if self.listing => Ok(Shown::Names),
             // There is something, but nothing that may be shown.
             Found::Directory => Err(Refusal::Forbidden),
             // A regular file has no directory form.

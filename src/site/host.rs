@@ -40,6 +40,9 @@ pub(super) struct Host {
     moved: Vec<Moved>,
     fields: Vec<ExtraField>,
     access: Vec<Access>,
+    pub(super) listing: bool,
+    /// Its number among the sites.
+    pub(super) number: u16,
     /// The longest Location that a reply has room for, bytes.
     location_bytes: usize,
 }
@@ -52,6 +55,7 @@ impl Host {
     pub(super) fn new(
         site: &SiteConfig,
         section: &str,
+        number: u16,
         config: &Config,
     ) -> Result<Self, StartError> {
         let mut aliases = Vec::with_capacity(site.aliases.len());
@@ -79,6 +83,8 @@ impl Host {
             moved: site.redirects.iter().map(Moved::new).collect(),
             fields: site.fields.clone(),
             access: site.access.clone(),
+            listing: site.listing,
+            number,
             location_bytes: usize::from(config.buffer_bytes)
                 .saturating_sub(extra)
                 .saturating_sub(REPLY_ROOM_BYTES),

@@ -1,15 +1,17 @@
 //! A request head becomes an answer.
 //!
-//! Owns what is served and how it is chosen: the sites by Host, and how a file is represented. It
-//! must not read bodies, touch sockets, send bytes or decide on the connection; the caller adds
-//! Date, Content-Length and Connection. Invariants: the answer path does not allocate and does not
-//! panic; every answer names its status; what is opened for reading is a regular file.
+//! Owns what is served and how it is chosen: the sites by Host. It must not read bodies, touch
+//! sockets, send bytes or decide on the connection; the caller adds Date, Content-Length and
+//! Connection. Invariants: the answer path does not allocate and does not panic; every answer names
+//! its status; what is opened for reading is a regular file, or a directory for its names.
 
 mod asked;
 mod authority;
 mod encoding;
 mod fetch;
+pub(crate) mod forwarded;
 mod host;
+mod listing;
 mod mime;
 mod names;
 mod parts;
@@ -21,17 +23,18 @@ mod root;
 mod text;
 mod validators;
 mod walk;
-mod work;
+pub(crate) mod work;
 
 pub(crate) use validators::http_date;
 pub use work::{Means, Piece, Pieces, Prepared, Work};
 
-use crate::config::{Coding, Config, NamedSite, StartError, UnknownHost};
+use crate::config::{Coding, Config, StartError, UnknownHost};
 use crate::connection::client::Client;
 use crate::connection::head::Request;
 use crate::connection::reply::{Reply, Status};
 use crate::connection::time::Turn;
 use host::Host;
+use listing::Shelf;
 use parts::Boundaries;
 use std::os::fd::OwnedFd;
 use walk::Opened;
@@ -76,15 +79,22 @@ pub struct Site {
     named: Vec<Host>,
     unknown: UnknownHost,
     boundaries: Boundaries,
+    /// Where names of directories are put in order; none if no site lists them.
+    shelf: Option<Shelf>,
 }
+
+/// What the shelf of listings takes, bytes.
+pub const SHELF_BYTES: usize = Shelf::BYTES;
 
 /// What is asked, and all that is known about it.
 #[derive(Clone, Copy, Debug)]
 struct Question<'q> {
     request: &'q Request<'q>,
     client: &'q Client,
-    /// An answer in several parts can be given.
-    boundaries: Option<&'q Boundaries>,
+    /// An answer in pieces can be given.
+    pieces: bool,
+    boundaries: &'q Boundaries,
+    shelf: Option<&'q Shelf>,
     turn: &'q Turn<'q>,
 }
 
@@ -104,13 +114,14 @@ impl Site {
     ///
     /// A directory is missing, none, or may not be searched.
     pub fn new(config: &Config) -> Result<Self, StartError> {
-        let named = config
-            .sites
-            .iter()
-            .map(|NamedSite { name, site }| Host::new(site, &format!("sites.{name}"), config));
+        let named = config.sites.iter().zip(1..).map(|(named, number)| {
+            let section = format!("sites.{}", named.name);
+            Host::new(&named.site, &section, number, config)
+        });
         Ok(Self {
-            default: Host::new(&config.site, "site", config)?,
+            default: Host::new(&config.site, "site", 0, config)?,
             named: named.collect::<Result<_, _>>()?,
+            shelf: config.lists().then(Shelf::new),
             unknown: config.unknown_host,
             boundaries: Boundaries::new(),
         })
@@ -118,6 +129,7 @@ impl Site {
 
     /// Writes the status and the fields of the answer and says what follows them.
     ///
+    /// `client` is who the request comes from, as far as is known.
     /// A HEAD gets what a GET would get; that its content is not sent is up to the caller.
     pub fn answer(
         &mut self,
@@ -130,7 +142,9 @@ impl Site {
         let question = Question {
             request,
             client,
-            boundaries: means.work.then_some(&self.boundaries),
+            pieces: means.work,
+            boundaries: &self.boundaries,
+            shelf: self.shelf.as_ref(),
             turn,
         };
         match self.host(authority::name(request.host)) {

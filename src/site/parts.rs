@@ -263,3 +263,102 @@ impl<'r> Pen<'r> {
         Some(room)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::site::mime::Types;
+    use crate::site::range::{Selection, select};
+    use crate::site::tests::Folder;
+    use std::fs;
+    use std::os::fd::AsFd;
+    use std::os::unix::fs::FileExt;
+
+    fn parts(ranges: &str, size: u64, coding: Option<Coding>) -> Option<Parts> {
+        let Selection::Parts(ranges) = select(ranges.as_bytes(), size) else {
+            panic!("{ranges} of {size}");
+        };
+        let types = Types::new(&[], "");
+        let media_type = types.of_name(b"a.txt");
+        Parts::new(ranges, size, media_type, coding, [b'B'; BOUNDARY_BYTES])
+    }
+
+    /// All pieces through rooms of this size.
+    fn whole(mut parts: Parts, file: &fs::File, room_bytes: usize) -> io::Result<Vec<u8>> {
+        let mut all = Vec::new();
+        loop {
+            let mut room = vec![0; room_bytes];
+            let piece = parts.produce(file.as_fd(), &mut room)?;
+            assert!(piece.last || piece.bytes > 0, "a piece of nothing");
+            all.extend_from_slice(&room[..piece.bytes]);
+            if let Some((offset, length)) = piece.file {
+                let mut bytes = vec![0; usize::try_from(length).unwrap()];
+                file.read_exact_at(&mut bytes, offset)?;
+                all.extend_from_slice(&bytes);
+            }
+            if piece.last {
+                return Ok(all);
+            }
+        }
+    }
+
+    #[test]
+    fn a_room_of_any_size_gives_the_same_bytes() {
+        let folder = Folder::new();
+        let bytes: Vec<u8> = (0..2000_u32)
+            .map(|n| u8::try_from(n % 251).unwrap())
+            .collect();
+        fs::write(folder.path("f"), &bytes).unwrap();
+        let file = fs::File::open(folder.path("f")).unwrap();
+        let ranges = "bytes=1000-1009,0-299,500-500";
+        let boundary = "B".repeat(BOUNDARY_BYTES);
+        let mut expected = Vec::new();
+        for (lead, first, last) in [("", 1000, 1009), ("\r\n", 0, 299), ("\r\n", 500, 500)] {
+            let head = format!(
+                "{lead}--{boundary}\r\nContent-Type: text/plain\r\nContent-Encoding: gzip\r\n\
+                 Content-Range: bytes {first}-{last}/2000\r\n\r\n"
+            );
+            expected.extend_from_slice(head.as_bytes());
+            expected.extend_from_slice(&bytes[first..=last]);
+        }
+        expected.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
+        for room_bytes in 140..1000 {
+            let parts = parts(ranges, 2000, Some(Coding::Gzip)).unwrap();
+            assert_eq!(parts.length(), u64::try_from(expected.len()).unwrap());
+            let made = whole(parts, &file, room_bytes).unwrap();
+            assert!(made == expected, "a room of {room_bytes}");
+        }
+        let parts = parts(ranges, 2000, None).unwrap();
+        assert!(whole(parts, &file, 50).is_err(), "not one head fits");
+    }
+
+    #[test]
+    fn a_file_that_shrank_cannot_be_completed() {
+        let folder = Folder::new();
+        fs::write(folder.path("f"), [b'x'; 700]).unwrap();
+        let file = fs::File::open(folder.path("f")).unwrap();
+        let parts = parts("bytes=0-9,995-999", 1000, None).unwrap();
+        assert!(whole(parts, &file, 2048).is_err());
+    }
+
+    #[test]
+    fn what_is_longer_than_the_whole_is_not_made() {
+        assert!(parts("bytes=0-0,100-100", 400, None).is_some());
+        assert!(parts("bytes=0-0,100-100", 200, None).is_none());
+        // Nor does the sum overflow.
+        let half = u64::MAX / 2;
+        let ranges = format!("bytes=0-{half},{}-", half + 100);
+        assert!(parts(&ranges, u64::MAX, None).is_none());
+    }
+
+    #[test]
+    fn no_boundary_comes_twice() {
+        let ours = Boundaries::new();
+        let mut all: Vec<Boundary> = (0..1000).map(|_| ours.next()).collect();
+        all.extend((0..1000).map(|_| Boundaries::new().next()));
+        assert!(all.iter().flatten().all(u8::is_ascii_hexdigit));
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), 2000);
+    }
+}

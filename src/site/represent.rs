@@ -14,8 +14,8 @@ use crate::config::Coding;
 use crate::connection::head::{Method, Request};
 use crate::connection::reply::{Decimal, Reply, Status};
 
-/// Answers with a file: preconditions first, then the ranges (RFC 9110 section 13.2.2). Without
-/// boundaries several ranges are answered with the whole.
+/// Answers with a file: preconditions first, then the ranges (RFC 9110 section 13.2.2). Where
+/// no pieces can be made several ranges are answered with the whole.
 pub(super) fn with(
     chosen: Chosen,
     media_type: Type<'_>,
@@ -44,10 +44,12 @@ pub(super) fn with(
     let extent = match wanted(request, &validators, size) {
         Selection::Whole => Extent::Whole,
         Selection::Part(part) => Extent::Part(part),
-        Selection::Parts(ranges) => question
-            .boundaries
-            .and_then(|all| Parts::new(ranges, size, media_type, coding, all.next()))
-            .map_or(Extent::Whole, Extent::Parts),
+        Selection::Parts(ranges) if question.pieces => {
+            let boundary = question.boundaries.next();
+            Parts::new(ranges, size, media_type, coding, boundary)
+                .map_or(Extent::Whole, Extent::Parts)
+        }
+        Selection::Parts(_) => Extent::Whole,
         Selection::Unsatisfiable => {
             reply.status(Status::RANGE_NOT_SATISFIABLE);
             let total = Decimal::new(size);

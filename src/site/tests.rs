@@ -61,6 +61,7 @@ fn config(root: &Path) -> Config {
         send_bytes: 4096,
         linger2_s: 5,
         log_level: log::LevelFilter::Off,
+        ..Config::default()
     }
 }
 
@@ -195,7 +196,7 @@ fn whole(site: &mut Site, mut pieces: Pieces) -> String {
     let mut all = Vec::new();
     loop {
         assert_eq!(
-            site.prepare(&mut pieces.work, file.as_fd()),
+            site.prepare(&mut pieces.work, file.as_fd(), Ms(0)).unwrap(),
             Prepared::Ready
         );
         let mut room = [0; 300];

@@ -4,14 +4,15 @@
 //! or replies. Invariants: the kernel is never given more than one name at once and never follows a
 //! link for us, so the result is the same on every kernel (openat2 is from Linux 5.6); under
 //! [`Symlinks::Within`] and [`Symlinks::None`] no step leads out of the root, not even one that
-//! comes back; nothing but a regular file is ever opened for reading, so no FIFO or device can
-//! block or act; the work for one request is bounded.
+//! comes back; nothing but a regular file or a directory is ever opened for reading, so no FIFO or
+//! device can block or act; the work for one request is bounded.
 
 use super::names::{Name, Rest};
 use super::path::PATH_BYTES;
 use super::text::Text;
 use crate::config::Symlinks;
 use crate::connection::reply::Status;
+use crate::sys::directory;
 use crate::sys::file::{self, Kind, Stat};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -94,6 +95,38 @@ impl<'s> Tree<'s> {
             steps: STEPS,
         }
     }
+
+    /// What the name in `directory` is, or leads to if it is a link that the policy lets. Nothing
+    /// is opened for reading. Refused: links to nowhere, and what is neither file nor directory.
+    ///
+    /// `way` is [`Walk::way`] of the walk that reached `directory`. Without it, links are refused
+    /// where the root is the limit: nobody could say where a `..` in one leads.
+    pub(super) fn look(
+        self,
+        directory: BorrowedFd<'_>,
+        way: Option<&[u8]>,
+        name: &Name,
+    ) -> Result<Stat, Refusal> {
+        let stat = file::stat_at(directory, name.as_c_str()?).map_err(|e| refusal(&e))?;
+        match stat.kind {
+            Kind::Regular | Kind::Directory => return Ok(stat),
+            Kind::Other => return Err(Refusal::Forbidden),
+            Kind::Symlink => {}
+        }
+        let mut walk = Walk {
+            start: directory,
+            ..self.walk()
+        };
+        if !walk.follows() {
+            let way = way.ok_or(Refusal::Forbidden)?;
+            walk.done.push(way).map_err(|_| Refusal::Missing)?;
+        }
+        walk.rest.prepend(name.as_bytes())?;
+        match walk.go()? {
+            Some((_, stat)) => Ok(stat),
+            None => file::stat(walk.here()).map_err(|e| refusal(&e)),
+        }
+    }
 }
 
 /// A way half gone.
@@ -157,7 +190,29 @@ impl Walk<'_> {
         }
     }
 
+    /// The directory reached, for reading its names.
+    pub(super) fn list(&self) -> Result<OwnedFd, Refusal> {
+        directory::open(self.here(), c".").map_err(|e| refusal(&e))
+    }
+
+    /// The names from the root to the directory reached, free of links; empty when links are
+    /// followed freely.
+    pub(super) fn way(&self) -> &[u8] {
+        self.done.as_bytes()
+    }
+
     fn run(&mut self) -> Result<Found, Refusal> {
+        let Some((name, _)) = self.go()? else {
+            return Ok(Found::Directory);
+        };
+        let opened = open(self.here(), &name)?;
+        self.last = name;
+        Ok(Found::File(opened))
+    }
+
+    /// Goes to the end: the name and state of the regular file there, not opened, or nothing if it
+    /// is the directory reached.
+    fn go(&mut self) -> Result<Option<(Name, Stat)>, Refusal> {
         while let Some(name) = self.rest.take()? {
             self.steps = self.steps.checked_sub(1).ok_or(Refusal::Missing)?;
             if name.is_parent() {
@@ -169,17 +224,13 @@ impl Walk<'_> {
             match stat.kind {
                 Kind::Directory => self.descend(&name)?,
                 Kind::Symlink => self.follow(&name)?,
-                Kind::Regular if last => {
-                    let opened = open(self.here(), &name)?;
-                    self.last = name;
-                    return Ok(Found::File(opened));
-                }
+                Kind::Regular if last => return Ok(Some((name, stat))),
                 Kind::Other if last => return Err(Refusal::Forbidden),
                 // ENOTDIR in the kernel's words.
                 Kind::Regular | Kind::Other => return Err(Refusal::Missing),
             }
         }
-        Ok(Found::Directory)
+        Ok(None)
     }
 
     fn here(&self) -> BorrowedFd<'_> {

@@ -5,7 +5,9 @@
 //! is what its pieces add up to, or a call fails.
 
 use super::Site;
+use super::listing::{Listing, Policy, Shelf};
 use super::parts::Parts;
+use crate::connection::time::Ms;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
@@ -18,9 +20,39 @@ pub struct Means {
 
 /// What is left of an answer in pieces. Its size is what each place in the table of works takes.
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it stands in a table of fixed places; a box would allocate"
+)]
 pub enum Work {
     /// Several ranges of a file.
     Parts(Parts),
+    /// The names in a directory.
+    Listing(Listing, Place),
+    /// What a test of the shell says, call by call.
+    #[cfg(test)]
+    Told(std::collections::VecDeque<Told>),
+}
+
+/// An outcome of one call.
+#[cfg(test)]
+#[derive(Debug)]
+pub enum Told {
+    /// Of [`Site::prepare`].
+    Later,
+    /// Of [`Site::produce`]: so many bytes, the last or not.
+    Piece(usize, bool),
+    /// Of [`Site::produce`].
+    Fails,
+}
+
+/// A directory that is served: where the links in it may lead hangs on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// 0 is the default site, then the named ones.
+    pub(super) host: u16,
+    /// 0 is the root, then the aliases.
+    pub(super) root: u16,
 }
 
 /// An answer in pieces.
@@ -39,8 +71,11 @@ pub struct Pieces {
 pub enum Prepared {
     /// [`Site::produce`] will give a piece.
     Ready,
-    /// There is more to do first, in a later turn of the loop.
+    /// There is more to do first, in the next turn of the loop.
     Later,
+    /// Another work has what this one needs. It is free again in some 50 ms at the latest, and at
+    /// times before.
+    Wait,
 }
 
 /// One piece.
@@ -57,10 +92,40 @@ pub struct Piece {
 
 impl Site {
     /// Does a bounded step of what must be done before the next piece, without a buffer.
-    pub fn prepare(&mut self, work: &mut Work, _: BorrowedFd<'_>) -> Prepared {
-        match work {
+    ///
+    /// # Errors
+    /// As [`Site::produce`].
+    pub fn prepare(
+        &mut self,
+        work: &mut Work,
+        file: BorrowedFd<'_>,
+        now: Ms,
+    ) -> io::Result<Prepared> {
+        Ok(match work {
             Work::Parts(_) => Prepared::Ready,
-        }
+            Work::Listing(listing, place) => {
+                let (shelf, policy) = self.listing_of(*place)?;
+                return shelf.prepare(listing, file, &policy, now);
+            }
+            #[cfg(test)]
+            Work::Told(told) if matches!(told.front(), Some(Told::Later)) => {
+                told.pop_front();
+                Prepared::Later
+            }
+            #[cfg(test)]
+            Work::Told(_) => Prepared::Ready,
+        })
+    }
+
+    /// The shelf, and what may be shown of the tree at this place.
+    fn listing_of(&mut self, place: Place) -> io::Result<(&mut Shelf, Policy<'_>)> {
+        let host = match place.host.checked_sub(1) {
+            None => Some(&self.default),
+            Some(n) => self.named.get(usize::from(n)),
+        };
+        let policy = host.and_then(|host| host.policy(place.root));
+        let both = self.shelf.as_mut().zip(policy);
+        both.ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     /// Writes the next piece to the front of `room`. Only the last may have no bytes.
@@ -76,6 +141,19 @@ impl Site {
     ) -> io::Result<Piece> {
         match work {
             Work::Parts(parts) => parts.produce(file, room),
+            Work::Listing(listing, place) => {
+                let (shelf, policy) = self.listing_of(*place)?;
+                shelf.produce(listing, file, room, &policy)
+            }
+            #[cfg(test)]
+            Work::Told(told) => match told.pop_front() {
+                Some(Told::Piece(bytes, last)) => {
+                    room[..bytes].fill(b't');
+                    let file = None;
+                    Ok(Piece { bytes, file, last })
+                }
+                told => Err(io::Error::other(format!("{told:?}"))),
+            },
         }
     }
 
@@ -83,6 +161,13 @@ impl Site {
     pub fn release(&mut self, work: Work) {
         match work {
             Work::Parts(_) => {}
+            Work::Listing(listing, _) => {
+                if let Some(shelf) = &mut self.shelf {
+                    shelf.release(&listing);
+                }
+            }
+            #[cfg(test)]
+            Work::Told(_) => {}
         }
     }
 }

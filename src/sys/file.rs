@@ -161,7 +161,7 @@ pub fn read_whole(fd: BorrowedFd<'_>, into: &mut [u8], offset_bytes: u64) -> io:
 }
 
 /// openat(2), close-on-exec.
-fn open(at: RawFd, name: &CStr, flags: c_int) -> io::Result<OwnedFd> {
+pub(super) fn open(at: RawFd, name: &CStr, flags: c_int) -> io::Result<OwnedFd> {
     let flags = flags | libc::O_CLOEXEC | libc::O_LARGEFILE;
     let opened = retried(|| {
         // SAFETY: `name` ends in a NUL and is only read; without O_CREAT there is no fourth

@@ -8,6 +8,7 @@
 //!
 //! - [`socket`]: TCP and unix sockets: listen, accept, move bytes, options, the ways to close
 //! - [`file`](mod@file): open, stat and read below a directory
+//! - [`directory`]: the names in a directory
 //! - [`clock`]: the monotonic and the wall clock
 //! - [`signal`]: SIGTERM and SIGINT as bytes in a pipe
 //! - [`stderr`]: standard error without blocking
@@ -26,6 +27,7 @@
 mod address;
 mod call;
 pub mod clock;
+pub mod directory;
 pub mod file;
 pub mod limits;
 mod listen;

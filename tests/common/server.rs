@@ -46,11 +46,21 @@ impl Server {
 
     /// As [`Server::start`], but on this address.
     pub(crate) fn on(listen: &str, root: &Path, keys: &[&str]) -> Self {
+        Self::run(Self::command(listen, root, keys))
+    }
+
+    /// The command that starts it.
+    pub(crate) fn command(listen: &str, root: &Path, keys: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_adieu"));
         command.args(["-p", listen, "-d"]).arg(root);
         for key in keys {
             command.args(["--set", key]);
         }
+        command
+    }
+
+    /// Runs such a command until it serves.
+    pub(crate) fn run(mut command: Command) -> Self {
         let mut child = command
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
@@ -71,7 +81,12 @@ impl Server {
             address: None,
             idle_descriptors: 0,
         };
-        server.says("adieu: serving ");
+        eventually("it serves, or says why not", || {
+            let ended = server.child.try_wait().expect("our child");
+            let lines = server.lines.lock().expect("no poison");
+            assert!(ended.is_none(), "it did not start: {lines:?}");
+            lines.iter().any(|line| line.starts_with("adieu: serving "))
+        });
         let first = server.lines.lock().expect("no poison")[0].clone();
         server.address = first
             .split_once("http://")

@@ -3,7 +3,7 @@
 //! Owns [`Kind`] and how each is made from chance. It must not run them. Invariant: a plan of a
 //! well-behaved kind fits every deadline of the server on the links that [`link`] makes.
 
-use crate::answers::{BIG, Expected, FILES, SMALL};
+use crate::answers::{BIG, BIG_IN_PARTS, Expected, LAST, SMALL, asked, status};
 use crate::peer::{Client, Reads, Step};
 use crate::rng::Rng;
 use crate::tcp::Link;
@@ -94,11 +94,8 @@ pub(crate) fn link(rng: &mut Rng, near: bool) -> Link {
 
 fn get(file: usize, close: bool) -> Vec<u8> {
     let close = if close { "Connection: close\r\n" } else { "" };
-    format!(
-        "GET /{} HTTP/1.1\r\nHost: sim\r\n{close}\r\n",
-        FILES[file].0
-    )
-    .into_bytes()
+    let (name, range) = asked(file);
+    format!("GET /{name} HTTP/1.1\r\nHost: sim\r\n{close}{range}\r\n").into_bytes()
 }
 
 fn whole(bytes: Vec<u8>) -> Step {
@@ -116,13 +113,27 @@ fn pieces(bytes: Vec<u8>, piece: usize, pause_ms: u64) -> Step {
 
 fn file(file: usize) -> Expected {
     Expected {
-        status: 200,
+        status: status(file),
         file: Some(file),
     }
 }
 
 fn page(status: u16) -> Expected {
     Expected { status, file: None }
+}
+
+/// A preface of the PROXY protocol, for one of a few clients.
+pub(crate) fn preface(rng: &mut Rng) -> Vec<u8> {
+    let last = rng.range(1, 5) as u8;
+    match rng.range(0, 2) {
+        0 => format!("PROXY TCP4 192.0.2.{last} 10.0.0.1 4711 80\r\n").into_bytes(),
+        1 => b"PROXY UNKNOWN\r\n".to_vec(),
+        _ => {
+            let mut bytes = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c".to_vec();
+            bytes.extend([192, 0, 2, last, 10, 0, 0, 1, 0x12, 0x67, 0, 80]);
+            bytes
+        }
+    }
 }
 
 /// A client of a random kind.
@@ -150,7 +161,7 @@ type Made = (Vec<Step>, Vec<Expected>);
 
 /// What a client of this kind does, and what it is owed.
 fn made(kind: Kind, rng: &mut Rng, link: Link) -> Made {
-    let one = rng.size(SMALL, BIG);
+    let one = rng.size(SMALL, LAST);
     let request = whole(get(one, rng.chance(700)));
     let answer = vec![file(one)];
     match kind {
@@ -184,7 +195,10 @@ fn made(kind: Kind, rng: &mut Rng, link: Link) -> Made {
             let drip = pieces(vec![b'd'; 100 * piece], piece, rng.range(100, 900));
             (vec![whole(head), drip, Step::Hold], refused)
         }
-        Kind::Stuck => (vec![whole(get(BIG, false)), Step::Hold], vec![file(BIG)]),
+        Kind::Stuck => {
+            let big = rng.pick(&[BIG, BIG_IN_PARTS]);
+            (vec![whole(get(big, false)), Step::Hold], vec![file(big)])
+        }
     }
 }
 
@@ -192,7 +206,7 @@ fn keep_alive(rng: &mut Rng) -> Made {
     let requests = rng.size(2, 6);
     let (mut plan, mut expected) = (vec![], vec![]);
     for n in 1..=requests {
-        let one = rng.size(SMALL, BIG);
+        let one = rng.size(SMALL, LAST);
         let close = n == requests && rng.chance(300);
         plan.extend([whole(get(one, close)), Step::Answers(n)]);
         if n < requests {
@@ -211,7 +225,7 @@ fn pipeliner(rng: &mut Rng) -> Made {
     let bad = rng.size(5, 15);
     let (mut bytes, mut expected) = (vec![], vec![]);
     for n in 0..20 {
-        let one = rng.pick(&[SMALL, SMALL, 1, 1, 1, BIG]);
+        let one = rng.pick(&[SMALL, SMALL, 1, 1, BIG, BIG_IN_PARTS, LAST]);
         if n < bad {
             bytes.extend(get(one, false));
             expected.push(file(one));
@@ -258,7 +272,7 @@ fn writer_first(rng: &mut Rng, link: Link) -> Made {
 }
 
 fn vanisher(rng: &mut Rng) -> Made {
-    let one = rng.size(SMALL, BIG);
+    let one = rng.size(SMALL, LAST);
     let mut plan = vec![];
     if rng.chance(800) {
         plan.push(whole(get(one, rng.chance(500))));

@@ -103,6 +103,16 @@ impl Client {
         }
     }
 
+    /// The first thing it sends begins with this.
+    pub(crate) fn introduce(&mut self, preface: &[u8]) {
+        for step in &mut self.plan {
+            if let Step::Send { bytes, .. } = step {
+                bytes.splice(0..0, preface.iter().copied());
+                return;
+            }
+        }
+    }
+
     /// Nothing more will come of it by itself.
     pub(crate) fn is_silent(&self) -> bool {
         matches!(self.plan.front(), None | Some(Step::Hold))

@@ -12,6 +12,8 @@ use crate::peer::Client;
 use crate::rng::Rng;
 use crate::tcp::{CLIENT, Pair, SERVER, Tcp};
 use crate::wire::{Mail, Wire};
+use adieu::config::network::Networks;
+use adieu::config::speaks::Speaks;
 use adieu::config::{Config, SiteConfig};
 use adieu::connection::limits::Limits;
 use adieu::connection::state::Teardown;
@@ -162,6 +164,8 @@ pub(crate) struct Scene {
     pub(crate) short: bool,
     /// The server is asked to stop in the middle.
     pub(crate) stops: bool,
+    /// A proxy stands before the server and says whom it speaks for.
+    pub(crate) proxied: bool,
     slots: u16,
     buffers: u16,
     clients: usize,
@@ -186,20 +190,17 @@ fn scene(rng: &mut Rng) -> Scene {
     let short = rng.chance(350);
     let stops = rng.chance(150);
     let clients = rng.size(2, 20);
-    if short {
-        return Scene {
-            short,
-            stops,
-            slots: rng.range(4, 8) as u16,
-            buffers: rng.range(3, 5) as u16,
-            clients,
-        };
-    }
+    let (slots, buffers) = if short {
+        (rng.range(4, 8) as u16, rng.range(3, 5) as u16)
+    } else {
+        (24, 24)
+    };
     Scene {
         short,
         stops,
-        slots: 24,
-        buffers: 24,
+        proxied: rng.chance(250),
+        slots,
+        buffers,
         clients,
     }
 }
@@ -226,7 +227,11 @@ fn build(seed: u64, root: &Root, trace: bool) -> (Scene, World) {
     let span_ms = rng.pick(&[1, 200, 5_000]);
     for at in 0..n {
         let link = clients::link(&mut rng, scene.short);
-        clients.push(clients::client(&mut rng, link));
+        let mut client = clients::client(&mut rng, link);
+        if scene.proxied {
+            client.introduce(&clients::preface(&mut rng));
+        }
+        clients.push(client);
         let client_bytes = rng.pick(&[8, 16, 64]) * 1_024;
         // The largest takes more than the loop gives one connection in a turn.
         let server_bytes = rng.pick(&[8, 32, 32, 64, if scene.short { 32 } else { 1_024 }]) * 1_024;
@@ -278,6 +283,8 @@ pub(crate) fn run(seed: u64, teardown: Teardown, root: &Root, trace: bool) -> Ou
         connections: scene.slots,
         buffers: scene.buffers,
         connections_per_address: scene.slots,
+        trusted: Networks::parse(if scene.proxied { "10.0.0.0/8" } else { "none" }).unwrap(),
+        speaks: Speaks::ProxyProtocol,
         ..Config::default()
     };
     let world = Rc::new(RefCell::new(world));
@@ -347,6 +354,8 @@ fn ends(reactor: &Reactor<FakeNet>) {
     assert_eq!(reactor.census().iter().sum::<usize>(), 0, "nobody is left");
     let (home, count) = reactor.buffers_home();
     assert_eq!(home, count, "every buffer is home");
+    let (home, count) = reactor.works_home();
+    assert_eq!(home, count, "every work is home");
     assert_eq!(counters.accepted(), counters.closed(), "one reason each");
     let misuses: Vec<_> = counters
         .each()
