@@ -24,7 +24,10 @@ fn run() -> Result<(), StartError> {
         Command::Version => cli::say(&cli::version(reactor::teardown::name(
             reactor::teardown::BUILT,
         ))),
-        Command::Test(setup) => cli::say(&setup.to_string()),
+        Command::Test(setup) => {
+            reactor::check(&setup.config)?;
+            cli::say(&setup.to_string())
+        }
         Command::Serve(setup) => {
             sink::install(setup.config.log_level);
             let served = reactor::serve(&setup.config);

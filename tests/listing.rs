@@ -446,7 +446,7 @@ fn a_hundred_clients_list_at_once_and_all_finish() {
 }
 
 #[test]
-fn more_listings_than_buffers_are_told_to_come_again() {
+fn more_listings_than_a_client_may_have_are_told_to_come_again() {
     // RFC 9110 sections 15.6.4 and 10.2.3.
     let root = Root::new();
     fill(&root, "d", (0..2000).map(long_name));
@@ -454,14 +454,34 @@ fn more_listings_than_buffers_are_told_to_come_again() {
         "site.listing=on",
         "memory.connections=24",
         "memory.buffers=8",
+        "proxy.trusted=127.0.0.0/8",
     ];
     let server = Server::start(root.path(), &keys);
-    let slow: Vec<TcpStream> = (0..8).map(|_| begin(&server, "/d/")).collect();
-    let refused = ask_on(&mut server.connect(), &head("GET", "/d/", "1.1", ""));
-    assert_eq!(
-        (refused.status, refused.field("retry-after")),
-        (503, Some("1"))
-    );
+    let ask = |stream: &mut TcpStream, client: u8| {
+        let fields = format!("X-Forwarded-For: 192.0.2.{client}\r\n");
+        let request = head("GET", "/d/", "1.1", &fields);
+        stream.write_all(request.as_bytes()).unwrap();
+        until(stream, b"\r\n\r\n")
+    };
+    let mut slow: Vec<TcpStream> = Vec::new();
+    // Three quarters of the places are for one client, the last ones for others.
+    for (client, status) in [(1, 200), (1, 503), (2, 200), (2, 503), (3, 503)] {
+        let count = match (client, status) {
+            (1, 200) => 6,
+            (2, 200) => 2,
+            _ => 1,
+        };
+        for _ in 0..count {
+            let mut stream = server.connect();
+            let answer = ask(&mut stream, client);
+            assert!(
+                answer.starts_with(&format!("HTTP/1.1 {status}")),
+                "{client} {answer}"
+            );
+            assert_eq!(answer.contains("\r\nRetry-After: 1\r\n"), status == 503);
+            slow.push(stream);
+        }
+    }
     server.serves_a_good_client();
     drop(slow);
     server.comes_home();

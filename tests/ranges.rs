@@ -402,7 +402,8 @@ fn where_no_work_is_free_the_whole_is_sent_and_nobody_is_locked_out() {
     let root = Root::new();
     let bytes = pattern(14_000_001);
     root.file("large.bin", &bytes);
-    let server = Server::start(root.path(), &["memory.buffers=2"]);
+    let keys = ["memory.buffers=2", "limits.connections_per_address=128"];
+    let server = Server::start(root.path(), &keys);
     let mut first = begun(&server);
     let second = begun(&server);
     // There are as many works as buffers, and who does not read holds no buffer.
@@ -432,7 +433,7 @@ fn many_clients_at_once_get_what_they_asked_for() {
     let root = Root::new();
     let bytes = pattern(2_000_000);
     root.file("large.bin", &bytes);
-    let keys = ["memory.buffers=3", "limits.connections_per_address=64"];
+    let keys = ["memory.buffers=3", "limits.connections_per_address=128"];
     let server = Server::start(root.path(), &keys);
     let clients: Vec<TcpStream> = (0..20)
         .map(|n| {

@@ -100,10 +100,42 @@ fn each_host_has_its_site_and_others_the_default() {
 }
 
 #[test]
+fn a_whole_name_counts_before_one_with_a_star_and_a_longer_star_before_a_shorter() {
+    let (own, all, lab) = (Root::new(), Root::new(), Root::new());
+    own.file("index.html", b"own");
+    all.file("index.html", b"all");
+    lab.file("index.html", b"lab");
+    let (first, second) = (key("sites.all.root", &all), key("sites.lab.root", &lab));
+    let keys = [
+        "site.hosts=nas.lan",
+        "sites.all.hosts=*.lan",
+        &first,
+        "sites.lab.hosts=*.lab.lan,cam.lan",
+        &second,
+    ];
+    let server = Server::start(own.path(), &keys);
+    for (host, text) in [
+        ("nas.lan", "own"),
+        ("x.lan", "all"),
+        ("cam.lan", "lab"),
+        ("x.lab.lan", "lab"),
+        ("lab.lan", "all"),
+    ] {
+        assert_eq!(seen(&server, host, "/"), (200, text.to_owned()), "{host}");
+    }
+    peace(server);
+}
+
+#[test]
 fn an_unknown_host_is_misdirected_where_that_is_asked_for() {
     // RFC 9110 section 15.5.20: a device's answer to DNS rebinding.
     let root = Root::new();
-    let keys = ["site.hosts=nas.lan", "listen.unknown_host=refuse"];
+    root.file("421.html", b"<p>not me");
+    let keys = [
+        "site.hosts=nas.lan",
+        "listen.unknown_host=refuse",
+        "site.error_pages=421 /421.html",
+    ];
     let server = Server::start(root.path(), &keys);
     for (host, status) in [
         ("nas.lan", 200),
@@ -122,6 +154,10 @@ fn an_unknown_host_is_misdirected_where_that_is_asked_for() {
             if status == 200 { 404 } else { 421 }
         );
     }
+    assert_eq!(
+        seen(&server, "evil.example", "/"),
+        (421, "<p>not me".into())
+    );
     assert_eq!(
         ask(&server, "OPTIONS", "*", "Host: evil.example\r\n").status,
         421
@@ -218,6 +254,8 @@ fn paths_that_moved_are_told_with_their_rest_and_query() {
         "site.redirects=307 /c/* /d?fixed",
         "site.redirects=308 /e%20e/* https://example.com/f/*",
         "site.redirects=301 /g* /*",
+        "site.redirects=301 /part /whole#part",
+        "site.redirects=301 /dots/.* /%2e/*",
     ];
     let server = Server::start(root.path(), &keys);
     for (target, status, location) in [
@@ -235,6 +273,9 @@ fn paths_that_moved_are_told_with_their_rest_and_query() {
         ("/e%20e/x", 308, "https://example.com/f/x"),
         ("/g/evil.example", 301, "/evil.example"),
         ("/stays", 200, ""),
+        ("/part?lost", 301, "/whole#part"),
+        ("/dots/.x/y", 301, "/%2e/x/y"),
+        ("/dots/x", 404, ""),
     ] {
         assert_eq!(
             led(&server, "h", target),
@@ -283,6 +324,7 @@ fn refusals_have_the_pages_of_the_site() {
     root.file("no.txt", b"no");
     root.file("hundred", &[b'x'; 100]);
     let keys = [
+        "site.error_pages=404 /no.txt",
         "site.error_pages=404 /404.html",
         "site.error_pages=405 /no.txt",
         "site.error_pages=416 /no.txt",
@@ -362,6 +404,28 @@ fn a_page_application_gets_its_page_for_its_own_paths_only() {
         &format!("Host: h\r\nIf-None-Match: {tag}\r\n"),
     );
     assert_eq!(again.status, 304);
+    peace(server);
+}
+
+#[test]
+fn a_page_that_stands_for_others_is_guarded_and_may_lie_beneath_an_alias() {
+    let (root, pages) = (Root::new(), Root::new());
+    pages.file("app.html", b"<app>");
+    pages.file("404.html", b"<p>gone");
+    let alias = format!("site.aliases=/pages {}", pages.path().display());
+    let keys = [
+        &*alias,
+        "site.fallback=/pages/app.html",
+        "site.error_pages=404 /pages/404.html",
+    ];
+    let server = Server::start(root.path(), &keys);
+    assert_eq!(seen(&server, "h", "/users"), (200, "<app>".into()));
+    assert_eq!(seen(&server, "h", "/no.js"), (404, "<p>gone".into()));
+    peace(server);
+    let keys = [&*alias, keys[1], "site.access=/pages deny all"];
+    let server = Server::start(root.path(), &keys);
+    assert_eq!(get(&server, "h", "/pages/app.html").status, 403);
+    assert_eq!(get(&server, "h", "/users").status, 403);
     peace(server);
 }
 
@@ -492,6 +556,63 @@ fn every_rule_that_is_about_a_path_must_let_the_client_in() {
 }
 
 #[test]
+fn a_guarded_name_is_guarded_with_dots_behind_it_and_in_its_codings() {
+    // vfat and exFAT take `admin.` for `admin`; an open `a.txt.gz` would be a guarded `a.txt`.
+    let root = Root::new();
+    for name in ["admin", "admin.", "public"] {
+        fs::create_dir(root.path().join(name)).unwrap();
+        root.file(&format!("{name}/x"), b"in");
+    }
+    for name in ["a.txt", "a.txt.gz", "a.txt.zip", "b.tar.gz"] {
+        root.file(name, b"in");
+    }
+    let keys = ["site.access=/admin deny all", "site.access=/a.txt deny all"];
+    let server = Server::start(root.path(), &keys);
+    for (target, status) in [
+        ("/admin/x", 403),
+        ("/admin./x", 403),
+        ("/Admin../x", 403),
+        ("/admin%2e/x", 403),
+        ("/admin./", 403),
+        ("/admin.x/", 404),
+        ("/.admin/", 404),
+        ("/public/x", 200),
+        ("/a.txt", 403),
+        ("/a.txt.", 403),
+        ("/a.txt.gz", 403),
+        ("/A.TXT.GZ.", 403),
+        ("/a.txt.zip", 200),
+        ("/b.tar.gz", 200),
+    ] {
+        assert_eq!(get(&server, "h", target).status, status, "{target}");
+    }
+    peace(server);
+}
+
+#[test]
+fn whoever_hides_behind_a_proxy_is_kept_out_of_what_is_denied_to_somebody() {
+    let root = Root::new();
+    root.file("x", b"in");
+    let keys = [
+        "proxy.trusted=127.0.0.1",
+        "proxy.speaks=forwarded",
+        "site.access=/x deny 203.0.113.7",
+    ];
+    let server = Server::start(root.path(), &keys);
+    for (who, status) in [
+        ("198.51.100.1", 200),
+        ("203.0.113.7", 403),
+        ("unknown", 403),
+        ("_hidden", 403),
+    ] {
+        let fields = format!("Host: h\r\nForwarded: for={who}\r\n");
+        assert_eq!(ask(&server, "GET", "/x", &fields).status, status, "{who}");
+        assert_eq!(ask(&server, "GET", "/", &fields).status, 200, "{who}");
+    }
+    peace(server);
+}
+
+#[test]
 fn whoever_comes_through_a_unix_socket_is_called_unix() {
     let root = Root::new();
     let path = root.path().join("socket");
@@ -507,4 +628,65 @@ fn whoever_comes_through_a_unix_socket_is_called_unix() {
         assert_eq!((only(&heard.bytes).status, heard.end), (status, End::Fin));
     }
     peace(server);
+}
+
+#[test]
+fn behind_a_front_the_rules_are_about_the_client_that_it_names() {
+    // RFC 7239 section 5.2, and sections 6.2 and 6.3 for what is no address.
+    let root = Root::new();
+    let keys = [
+        "proxy.trusted=127.0.0.0/8",
+        "site.access=/mine allow 10.0.0.0/8,2001:db8::/32",
+        "site.access=/index.html deny 203.0.113.0/24",
+    ];
+    for (speaks, field) in [
+        ("forwarded", "Forwarded: for="),
+        ("x-forwarded-for", "X-Forwarded-For: "),
+    ] {
+        let speaks = format!("proxy.speaks={speaks}");
+        let mut keys = keys.to_vec();
+        keys.push(&speaks);
+        let server = Server::start(root.path(), &keys);
+        for (client, home, index) in [
+            ("10.1.2.3", 404, 200),
+            ("\"[2001:db8::7]:4711\"", 404, 200),
+            ("203.0.113.9", 403, 403),
+            ("198.51.100.1", 403, 200),
+            ("unknown", 403, 403),
+            ("_hidden", 403, 403),
+            ("", 403, 403),
+        ] {
+            if matches!(client, "" | "\"[2001:db8::7]:4711\"") && field.starts_with('X') {
+                continue; // quotes and ports are Forwarded's, and an empty list names nobody
+            }
+            let fields = format!("Host: h\r\n{field}{client}\r\n");
+            for (target, status) in [("/mine/x", home), ("/index.html", index)] {
+                let answer = ask(&server, "GET", target, &fields);
+                assert_eq!(answer.status, status, "{field}{client} {target}");
+            }
+        }
+        // Without the field it is the front itself that asks.
+        assert_eq!(get(&server, "h", "/index.html").status, 200);
+        assert_eq!(get(&server, "h", "/mine/x").status, 403);
+        peace(server);
+    }
+    // The same with the PROXY protocol, and a stranger who says the same is not heard.
+    for (trusted, statuses) in [("127.0.0.0/8", (404, 403)), ("10.0.0.0/8", (400, 400))] {
+        let trusted = format!("proxy.trusted={trusted}");
+        let keys = [&trusted, keys[1], keys[2], "proxy.speaks=proxy-protocol"];
+        let server = Server::start(root.path(), &keys);
+        for (client, status) in [("10.1.2.3", statuses.0), ("203.0.113.9", statuses.1)] {
+            let mut stream = server.connect();
+            let preface = format!("PROXY TCP4 {client} 192.0.2.1 4711 80\r\n");
+            let head = "GET /mine/x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+            stream.write_all((preface + head).as_bytes()).unwrap();
+            let heard = hear(&mut stream);
+            assert_eq!(
+                (only(&heard.bytes).status, heard.end),
+                (status, End::Fin),
+                "{client}"
+            );
+        }
+        peace(server);
+    }
 }

@@ -624,3 +624,16 @@ fn several_listeners_all_serve() {
     assert!(last.starts_with("adieu: stopped: accepted=6 "), "{last}");
     let _ = fs::remove_file(path);
 }
+
+#[test]
+fn a_test_of_the_configuration_finds_directories_that_are_not_there() {
+    for pair in [
+        "site.root=/nowhere/at/all",
+        "site.aliases=/docs /nowhere/at/all",
+        "sites.cam.root=/nowhere/at/all",
+    ] {
+        let place = pair.split('=').next().unwrap();
+        let arguments = ["-t", "--set", "sites.cam.hosts=cam.lan", "--set", pair];
+        refused(&arguments, 1, place, "/nowhere/at/all", "name a directory");
+    }
+}

@@ -156,7 +156,9 @@ impl Wire {
                 self.sent.extend_from_slice(format!("<{name}>").as_bytes());
             }
             Act::Answer => return self.answer(turn),
-            Act::Refuse(reject) => self.connection.refuse(reject, &mut self.output, turn),
+            Act::Refuse(reject) => {
+                self.connection.refuse(reject, &mut self.output, turn);
+            }
             Act::ShutdownWrite => self.connection.write_shut(self.queues(), turn),
             Act::Close(reason, _) => self.end = Some(reason.name().to_owned()),
         }

@@ -107,8 +107,8 @@ fn of_site(section: &str, site: &SiteConfig, config: &Config) -> Option<Contradi
         })
         .or_else(|| {
             let path = Some(&site.fallback).filter(|path| !path.is_empty())?;
-            rules::site_path(path).err()?;
-            let what = format!("\"{path}\" is no path of the site");
+            rules::site_file(path).err()?;
+            let what = format!("\"{path}\" is no file of the site");
             let cure = "write a path from / on, such as /index.html";
             Some(Contradiction::new(at("fallback"), what, cure))
         })
@@ -120,6 +120,8 @@ fn of_site(section: &str, site: &SiteConfig, config: &Config) -> Option<Contradi
             let cure = "write a name such as utf-8, or none";
             wrong.then(|| Contradiction::new(at("charset"), what, cure))
         })
+        .or_else(|| of_aliases(section, site))
+        .or_else(|| of_access(section, site))
         .or_else(|| of_rules(section, site, config))
 }
 
@@ -137,8 +139,9 @@ fn of_index(section: &str, site: &SiteConfig) -> Option<Contradiction> {
     Some(Contradiction::new(place, what, cure))
 }
 
-fn of_rules(section: &str, site: &SiteConfig, config: &Config) -> Option<Contradiction> {
-    let at = |key: &str| format!("{section}.{key}");
+/// Aliases that nobody could reach.
+fn of_aliases(section: &str, site: &SiteConfig) -> Option<Contradiction> {
+    let place = || format!("{section}.aliases");
     let mut aliases = site.aliases.iter().enumerate();
     let twice = aliases.find(|(index, alias)| {
         let mut before = site.aliases.iter().take(*index);
@@ -146,23 +149,57 @@ fn of_rules(section: &str, site: &SiteConfig, config: &Config) -> Option<Contrad
     });
     if let Some((_, alias)) = twice {
         let what = format!("{} is given twice", alias.path);
-        return Some(Contradiction::new(
-            at("aliases"),
-            what,
-            "name each path once",
-        ));
+        return Some(Contradiction::new(place(), what, "name each path once"));
     }
     if let Some(alias) = site.aliases.iter().find(|alias| alias.names().is_empty()) {
         let what = format!("\"{alias}\" is the root itself");
         let cure = format!("set {section}.root");
-        return Some(Contradiction::new(at("aliases"), what, cure));
+        return Some(Contradiction::new(place(), what, cure));
     }
+    let lost = |alias: &&rules::Alias| {
+        let names = alias.names();
+        let mut names = names.split(|b| *b == b'/').enumerate();
+        names.any(|(place, name)| name.starts_with(b".") && (place > 0 || name != b".well-known"))
+    };
+    let hides = site.dotfiles == Dotfiles::Hide;
+    if let Some(alias) = site.aliases.iter().find(lost).filter(|_| hides) {
+        let what =
+            format!("\"{alias}\" has a name with a dot in front, and {section}.dotfiles hides it");
+        let cure = format!("choose another path, or set {section}.dotfiles to serve");
+        return Some(Contradiction::new(place(), what, cure));
+    }
+    None
+}
+
+/// Two lists of whom one path is for: who wrote them means both, and gets whom they share.
+fn of_access(section: &str, site: &SiteConfig) -> Option<Contradiction> {
+    let mut allowed = site.access.iter().filter(|rule| rule.allow).enumerate();
+    let (_, twice) = allowed.find(|(index, rule)| {
+        let mut before = site.access.iter().filter(|rule| rule.allow).take(*index);
+        before.any(|other| other.pattern == rule.pattern)
+    })?;
+    let pattern = &twice.pattern;
+    let what = format!("{pattern} is allowed twice, and nobody but who is in both may ask");
+    let cure = "write all its networks in one line";
+    Some(Contradiction::new(format!("{section}.access"), what, cure))
+}
+
+fn of_rules(section: &str, site: &SiteConfig, config: &Config) -> Option<Contradiction> {
+    let at = |key: &str| format!("{section}.{key}");
     let made_up = |to: &str| to.contains(rules::HOST) && site.hosts.is_empty();
     if let Some(rule) = site.redirects.iter().find(|rule| made_up(&rule.to)) {
         let what = format!("\"{rule}\" has {{host}}, and the site has no host");
         let cure =
             format!("name its hosts in {section}.hosts, so that none is made up by a client");
         return Some(Contradiction::new(at("redirects"), what, cure));
+    }
+    if let Some(rule) = site.redirects.iter().find(|rule| rule.is_endless()) {
+        let what = format!("\"{rule}\" leads to what it leads away from, without end");
+        return Some(Contradiction::new(
+            at("redirects"),
+            what,
+            "choose another target",
+        ));
     }
     if site.listing && config.buffer_bytes < LISTING_BUFFER_BYTES {
         let what = format!(

@@ -4,8 +4,9 @@
 //! its callers do, and say where a value came from. Invariant: a [`Setup`] is only made here.
 
 use super::check;
+use super::fault::Fault;
 use super::keys::{self, KEYS, Key};
-use super::value::{Fault, Kind, Value};
+use super::value::{Kind, Value};
 use super::{Config, Listen, NamedSite, Plan, Sizes, StartError, plan};
 use std::fmt;
 use std::path::PathBuf;
@@ -65,15 +66,23 @@ impl Draft {
             }
         };
         let Some(key) = keys::find(&name).filter(|key| site.is_none() || key.is_of_site()) else {
-            let cure = keys::nearest(&name).map_or_else(
+            // Of a named site it is said as it was given.
+            let spelt = |name: &str| match (site, name.strip_prefix("site.")) {
+                (Some(site), Some(key)) => format!("sites.{site}.{key}"),
+                (_, _) => name.to_owned(),
+            };
+            let near = keys::nearest(&name).filter(|key| site.is_none() || key.is_of_site());
+            let cure = near.map_or_else(
                 || "adieu --help lists the keys".to_owned(),
-                |key| format!("did you mean {}? adieu --help lists the keys", key.name),
+                |key| {
+                    format!(
+                        "did you mean {}? adieu --help lists the keys",
+                        spelt(key.name)
+                    )
+                },
             );
-            return Err(StartError::configuration(
-                place,
-                format!("there is no key {name}"),
-                cure,
-            ));
+            let what = format!("there is no key {}", spelt(&name));
+            return Err(StartError::configuration(place, what, cure));
         };
         let value = key.kind.parse(text);
         let value = value.map_err(|fault| refusal(key, fault, place))?;
@@ -374,7 +383,7 @@ mod tests {
             ),
             (
                 &[("sites.b.memory", "b")],
-                "adieu.toml:3: there is no key site.memory; did you mean site.root? adieu \
+                "adieu.toml:3: there is no key sites.b.memory; did you mean sites.b.root? adieu \
                  --help lists the keys",
             ),
             (
@@ -384,8 +393,27 @@ mod tests {
             ),
             (
                 &[("site.fallback", "app.html")],
-                "site.fallback: \"app.html\" is no path of the site; write a path from / on, such \
+                "site.fallback: \"app.html\" is no file of the site; write a path from / on, such \
                  as /index.html",
+            ),
+            (
+                &[("site.fallback", "/app/")],
+                "site.fallback: \"/app/\" is no file of the site; write a path from / on, such \
+                 as /index.html",
+            ),
+            (
+                &[("site.aliases", "/x/.y /srv/y")],
+                "site.aliases: \"/x/.y /srv/y\" has a name with a dot in front, and \
+                 site.dotfiles hides it; choose another path, or set site.dotfiles to serve",
+            ),
+            (
+                &[
+                    ("site.access", "/a allow 10.0.0.0/8"),
+                    ("site.access", "/a deny 10.0.0.1"),
+                    ("site.access", "/a allow fd00::/8"),
+                ],
+                "site.access: /a is allowed twice, and nobody but who is in both may ask; write \
+                 all its networks in one line",
             ),
             (
                 &[
@@ -482,6 +510,16 @@ mod tests {
         let names: Vec<&str> = cam.fields.iter().map(|field| &*field.name).collect();
         assert_eq!(names, ["X-A", "X-B"], "the first replaces, the next adds");
         assert_eq!(setup.config.site.fields.len(), 1);
+    }
+
+    #[test]
+    fn a_redirect_to_itself_is_refused() {
+        let line = fault(&[("site.redirects", "301 /a /a/?b")]);
+        let said = "site.redirects: \"301 /a /a/?b\" leads to what it leads away from, without \
+                    end; choose another target";
+        assert_eq!(line, said);
+        assert!(fault(&[("site.redirects", "302 /* /new/*")]).contains("without end"));
+        assert!(set(&[("site.redirects", "301 /a /b")]).is_ok());
     }
 
     #[test]

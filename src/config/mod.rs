@@ -7,6 +7,7 @@
 mod check;
 mod draft;
 mod error;
+pub mod fault;
 mod key;
 pub mod keys;
 pub mod network;

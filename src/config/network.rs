@@ -5,7 +5,7 @@
 //! IPv6 inside; a client of whom nothing is known is in no list, not even in `all`; what is
 //! displayed is parsed back to the same list.
 
-use super::value::Fault;
+use super::fault::Fault;
 use crate::connection::client::Client;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

@@ -4,7 +4,7 @@
 //! dot segments, that begins with a slash. Invariants: matching takes time in the product of both
 //! lengths at most, and no memory; `/a` never matches `/ab`.
 
-use super::value::Fault;
+use super::fault::Fault;
 use std::fmt;
 
 /// The longest pattern, bytes.
@@ -63,6 +63,14 @@ impl Pattern {
         self.parts.iter().copied().collect()
     }
 
+    /// The path before its first star, and whether there is one.
+    #[must_use]
+    pub fn front(&self) -> (Vec<u8>, bool) {
+        let front: Vec<u8> = self.parts.iter().map_while(|part| *part).collect();
+        let starred = front.len() < self.parts.len();
+        (front, starred)
+    }
+
     /// Whether the rule is about this path.
     #[must_use]
     pub fn matches(&self, path: &[u8]) -> bool {
@@ -78,7 +86,9 @@ impl Pattern {
 
     fn matches_with(&self, path: &[u8], same: fn(u8, u8) -> bool) -> bool {
         if self.parts.contains(&None) {
-            return glob(&self.parts, path, same);
+            // Most rules with a star are about an extension, and most paths have another one: the
+            // end is looked at first, for a long path costs a client little.
+            return ends(path, &self.parts, same) && glob(&self.parts, path, same);
         }
         let above = self
             .parts
@@ -115,6 +125,13 @@ fn decode(text: &[u8]) -> Option<Vec<Option<u8>>> {
         });
     }
     Some(parts)
+}
+
+/// Whether `path` ends in what follows the last star of `pattern`.
+fn ends(path: &[u8], pattern: &[Option<u8>], same: fn(u8, u8) -> bool) -> bool {
+    let mut literal = pattern.iter().rev().map_while(|part| *part);
+    let mut path = path.iter().rev();
+    literal.all(|a| path.next().is_some_and(|b| same(a, *b)))
 }
 
 /// Whether `path` as a whole is what `pattern` stands for. The last star seen takes one byte more
@@ -179,6 +196,8 @@ mod tests {
             ("/**", "/x", true),
             ("/a b", "/a b/c", true),
             ("/a%20b", "/a b", true),
+            ("*.css", "css", false),
+            ("/a*/a", "/a", false),
             ("/%2A.css", "/*.css", true),
             ("/%2a.css", "/x.css", false),
             ("/a%2Fb", "/a/b", true),
@@ -186,6 +205,21 @@ mod tests {
             let parsed = Pattern::parse(pattern).unwrap();
             assert_eq!(parsed.matches(path.as_bytes()), matched, "{pattern} {path}");
             assert_eq!(parsed.to_string(), pattern);
+        }
+    }
+
+    #[test]
+    fn the_front_ends_before_the_first_star() {
+        for (pattern, front, starred) in [
+            ("/a", "/a", false),
+            ("/a/*", "/a/", true),
+            ("/a/.*", "/a/.", true),
+            ("/%2A", "/*", false),
+            ("/%2a*", "/*", true),
+            ("*", "", true),
+        ] {
+            let parsed = Pattern::parse(pattern).unwrap();
+            assert_eq!(parsed.front(), (front.as_bytes().to_vec(), starred));
         }
     }
 

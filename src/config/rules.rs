@@ -3,9 +3,9 @@
 //! Owns the form of each line. It must not apply any of them: that is the site's work. Invariants:
 //! what is displayed is parsed back to the same rule; no rule can write a line end into a reply.
 
+use super::fault::Fault;
 use super::network::Networks;
 use super::pattern::Pattern;
-use super::value::Fault;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -18,7 +18,7 @@ pub const CHARSET_BYTES: usize = 40;
 /// The longest extension, bytes; the lookup has a buffer of this size.
 pub const EXTENSION_BYTES: usize = 16;
 /// Refusals that have a page of their own when one is configured: those that the site answers.
-const PAGED: &[u16] = &[400, 403, 404, 405, 412, 414, 416, 421, 429, 500, 501, 503];
+const PAGED: &[u16] = &[400, 403, 404, 405, 412, 414, 416, 421, 500, 501, 503];
 /// Fields that adieu writes itself, and those that frame a message or speak of the connection.
 const OWN_FIELDS: &[&str] = &[
     "accept-ranges",
@@ -69,7 +69,7 @@ impl Rule for ErrorPage {
             let all: Vec<String> = PAGED.iter().map(ToString::to_string).collect();
             fault(&format!("has no status of these: {}", all.join(", ")))
         })?;
-        site_path(path).map_err(fault)?;
+        site_file(path).map_err(fault)?;
         let path = path.to_owned();
         Ok(Self { status, path })
     }
@@ -175,11 +175,32 @@ impl Rule for Redirect {
         if to.matches(['{', '}']).count() != holders * 2 {
             return Err(fault("has a brace that is no {host}"));
         }
+        if holders > 1 {
+            return Err(fault("has {host} more than once"));
+        }
         Ok(Self {
             status,
             from: Pattern::parse(from)?,
             to: to.to_owned(),
         })
+    }
+}
+
+impl Redirect {
+    /// It leads away from this decoded path. A slash at the end does not count.
+    fn is_about(&self, path: &[u8]) -> bool {
+        let (from, beneath) = self.from.front();
+        let path = path.strip_suffix(b"/").unwrap_or(path);
+        let bare = from.strip_suffix(b"/").unwrap_or(&from);
+        path == bare || (beneath && path.starts_with(&from))
+    }
+
+    /// Who follows it comes back to it: the target is a path of this site that it is about.
+    #[must_use]
+    pub fn is_endless(&self) -> bool {
+        let path = self.to.split(['?', '#']).next().unwrap_or_default();
+        let target = Pattern::parse(path).ok();
+        target.is_some_and(|target| self.is_about(&target.front().0))
     }
 }
 
@@ -355,6 +376,15 @@ pub(super) fn site_path(path: &str) -> Result<(), &'static str> {
     }
 }
 
+/// A path of the site that can be a file: it does not end in a slash, and no name in it has one.
+pub(super) fn site_file(path: &str) -> Result<(), &'static str> {
+    site_path(path)?;
+    match path.ends_with('/') || path.to_ascii_lowercase().contains("%2f") {
+        true => Err("names no file of the site, such as /a/b.html"),
+        false => Ok(()),
+    }
+}
+
 /// `http://` or `https://`, with an authority behind it.
 fn is_url(text: &str) -> bool {
     ["http://", "https://"].iter().any(|scheme| {
@@ -396,6 +426,10 @@ mod tests {
             "404 *",
             "404 /a/../b",
             "404 //x",
+            "404 /",
+            "404 /pages/",
+            "404 /a%2fb",
+            "429 /busy.html",
         ]);
     }
 
@@ -445,8 +479,30 @@ mod tests {
             "301 /old /n w",
             "301 /old /{x}",
             "301 /old /{host",
+            "301 /old https://{host}/{host}",
             &format!("301 /old /{}", "x".repeat(512)),
         ]);
+    }
+
+    #[test]
+    fn redirects_that_come_back_are_known() {
+        for (line, endless) in [
+            ("301 / /", true),
+            ("301 / /app", false),
+            ("301 /a /a/", true),
+            ("301 /a/* /a/b", true),
+            ("301 /a/* /a", true),
+            ("301 /a/* /b/*", false),
+            ("301 /a* /ab/*", true),
+            ("301 /a%20b /a%20b#c", true),
+            ("301 /a /a/b", false),
+            ("301 /A /a", false),
+            ("308 /* https://{host}/*", false),
+            ("302 /a https://example.com/a", false),
+        ] {
+            let rule = Redirect::parse(line).unwrap();
+            assert_eq!(rule.is_endless(), endless, "{line}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! input overflows; what [`Value`] displays is parsed back to the same value.
 
 use super::Listen;
+use super::fault::Fault;
 use super::network::Networks;
 use super::rules::{Access, Alias, ErrorPage, ExtraField, MediaType, Redirect, Rule};
 use std::fmt;
@@ -164,25 +165,6 @@ pub enum Value {
     Networks(Networks),
     /// Addresses, at least one.
     Listen(Vec<Listen>),
-}
-
-/// Why a text is no value of its kind.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// What is wrong with it.
-    pub what: String,
-    /// How to write it.
-    pub cure: String,
-}
-
-impl Fault {
-    /// A fault and its cure.
-    pub(super) fn new(what: impl Into<String>, cure: impl Into<String>) -> Self {
-        Self {
-            what: what.into(),
-            cure: cure.into(),
-        }
-    }
 }
 
 impl Kind {

@@ -167,8 +167,9 @@ impl Connection {
         Taken::Later
     }
 
-    /// Refuses: writes the answer to `reject`, and begins the end.
-    pub fn refuse(&mut self, reject: Reject, output: &mut [u8], turn: &Turn<'_>) {
+    /// Refuses: writes the answer to `reject`, and begins the end. False: there is no room for it
+    /// beside the answers before it, and it will be asked for again.
+    pub fn refuse(&mut self, reject: Reject, output: &mut [u8], turn: &Turn<'_>) -> bool {
         if self.state == State::Body {
             self.output = Span::default(); // what was prepared for the request that is now refused
             self.settle_interim();
@@ -193,10 +194,10 @@ impl Connection {
         if reply.overflowed() {
             if !self.output.is_empty() && self.state == State::Respond {
                 self.gathered = true;
-                return;
+            } else {
+                self.fault(Misuse::ReplyOverflow, turn);
             }
-            self.fault(Misuse::ReplyOverflow, turn);
-            return;
+            return false;
         }
         let written = reply.len();
         self.output.extend(written);
@@ -213,6 +214,7 @@ impl Connection {
         self.drop_input();
         self.body = Body::Over;
         self.go(Event::Refused, turn);
+        true
     }
 
     /// The books of a goodbye that follows an answer without its body having been read.

@@ -77,6 +77,18 @@ impl Body {
             Self::Chunked(_) => None,
         }
     }
+
+    /// Bytes of content that are announced and still to come: what is left of a Content-Length, or
+    /// of the chunk whose size line was read last.
+    #[must_use]
+    pub fn announced(&self) -> u64 {
+        match self {
+            Self::Over => 0,
+            Self::Length(left) => *left,
+            Self::Chunked(chunked) if chunked.at == At::Data => chunked.left,
+            Self::Chunked(_) => 0,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

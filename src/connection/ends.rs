@@ -69,7 +69,9 @@ impl Connection {
         // only now it is known how many. A peer that acknowledges is never cut off.
         if acked != self.mark {
             self.mark = acked;
-            self.deadline = turn.now.after(turn.limits.write_ms);
+            if !self.awaits_piece() {
+                self.deadline = turn.now.after(turn.limits.write_ms);
+            }
         } else if turn.now >= self.deadline {
             self.end(Event::Stuck, CloseReason::TimeoutWrite, How::Reset, turn);
         }
@@ -119,7 +121,8 @@ impl Connection {
         if self.state == State::Closed {
             return;
         }
-        self.end(Event::Broken, CloseReason::ResetByPeer, How::Plain, turn);
+        let how = self.given_up(How::Plain);
+        self.end(Event::Broken, CloseReason::ResetByPeer, how, turn);
     }
 
     /// The file ended before its declared length.
@@ -162,8 +165,18 @@ impl Connection {
         if self.state == State::Closed {
             return;
         }
-        let how = undelivered(queues);
+        let how = self.given_up(undelivered(queues));
         self.end(Event::Cut, CloseReason::Stopped, how, turn);
+    }
+
+    /// How to end what is cut off: `how`, but in the middle of a response with RST. A FIN there, as
+    /// after everything so far was acknowledged, would make an answer to HTTP/1.0 look whole whose
+    /// only end is the close (RFC 9112 section 8).
+    fn given_up(&self, how: How) -> How {
+        match self.state {
+            State::Respond => How::Reset,
+            State::Idle | State::Head | State::Body | State::Linger | State::Closed => how,
+        }
     }
 
     /// A close that leaves the delivery to the kernel, bounded if something is undelivered.

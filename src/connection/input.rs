@@ -147,7 +147,9 @@ impl Connection {
                         .consume(piece.framing.saturating_add(piece.content));
                     let content = u64::try_from(piece.content).unwrap_or(u64::MAX);
                     self.body_bytes = self.body_bytes.saturating_add(content);
-                    if self.body_bytes > turn.limits.body_bytes {
+                    // A chunk that will not fit is not waited for: its size line says so.
+                    let known = self.body_bytes.saturating_add(self.body.announced());
+                    if known > turn.limits.body_bytes {
                         self.refusal = Some(Reject::BodyTooLarge);
                     } else if piece.end {
                         self.body_over(input, turn);

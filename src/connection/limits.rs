@@ -49,6 +49,9 @@ pub struct Limits {
 /// In the time after which a response without progress is stuck, progress is looked for so often:
 /// the end comes at most a quarter late.
 pub const WRITE_LOOKS: u32 = 4;
+/// While the next piece of an answer is to be made, it is not the client that is late: we are, for
+/// want of a buffer or of the shelf. After so many times the same time it is cut nevertheless.
+pub const PIECE_WAITS: u32 = 8;
 /// Less than this in one idle period counts as idle: a peer that trickles one byte per half second
 /// keeps nginx and Apache busy for 30 s.
 pub const LINGER_FLOOR_BYTES: u64 = 1024;

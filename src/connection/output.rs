@@ -43,11 +43,9 @@ impl Connection {
         } else {
             self.output.consume(n);
         }
-        if self.state == State::Respond
-            && self.output.is_empty()
-            && self.file == 0
-            && !self.has_pieces()
-        {
+        if self.awaits_piece() {
+            self.rest_clock(turn);
+        } else if self.state == State::Respond && self.output.is_empty() && self.file == 0 {
             self.flushed(turn);
         }
     }

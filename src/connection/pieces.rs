@@ -8,6 +8,7 @@
 use super::Connection;
 use super::answer::Content;
 use super::head::{Verdict, Version};
+use super::limits::PIECE_WAITS;
 use super::reason::Misuse;
 use super::span::Span;
 use super::state::State;
@@ -94,6 +95,7 @@ impl Connection {
             self.fault(Misuse::WrongPiece, turn);
             return;
         };
+        self.restart_clock(turn);
         self.output = span;
         self.file = file_bytes;
         if last {
@@ -102,6 +104,18 @@ impl Connection {
         if last && self.output.is_empty() && self.file == 0 {
             self.flushed(turn);
         }
+    }
+
+    /// It is our turn: the client is not late, but neither does it wait for ever.
+    pub(super) fn rest_clock(&mut self, turn: &Turn<'_>) {
+        let most_ms = turn.limits.write_ms.saturating_mul(PIECE_WAITS);
+        self.deadline = turn.now.after(most_ms);
+    }
+
+    /// A piece is there: the client has its time for it, however long we needed. It cannot push
+    /// this back, for the next piece comes only when the kernel has taken this one.
+    fn restart_clock(&mut self, turn: &Turn<'_>) {
+        self.deadline = turn.now.after(turn.limits.write_ms);
     }
 
     /// Takes a piece off what is owed; false if it cannot be one.

@@ -6,7 +6,7 @@
 )]
 
 use super::head::{Method, NO_FIELD, Target};
-use super::limits::{FIELDS_MAX, Limits};
+use super::limits::{FIELDS_MAX, Limits, PIECE_WAITS};
 use super::linger::Queues;
 use super::reason::{CloseReason, Misuse, Reject};
 use super::reply::Status;
@@ -143,7 +143,10 @@ impl Peer {
         let request = self.c.request(&self.input, &mut fields, &self.limits);
         let (verdict, method, target) = match request {
             Ok(request) => (request.verdict, request.method, request.target),
-            Err(reject) => return self.c.refuse(reject, &mut self.output, &turn),
+            Err(reject) => {
+                self.c.refuse(reject, &mut self.output, &turn);
+                return;
+            }
         };
         if !self.c.may_join(&verdict) {
             return;
@@ -881,8 +884,12 @@ fn a_fin_ends_what_has_no_answer_owed() {
 #[test]
 fn broken_and_cut_end_every_state_with_their_reason_and_once() {
     for (mut broken, mut cut) in in_each_state().into_iter().zip(in_each_state()) {
+        let how = match broken.state() {
+            State::Respond => How::Reset,
+            _ => How::Plain,
+        };
         broken.on(|c, _, turn| c.broken(turn));
-        broken.assert_over(CloseReason::ResetByPeer, How::Plain);
+        broken.assert_over(CloseReason::ResetByPeer, how);
         cut.queues.unacknowledged = 1;
         cut.on(Connection::cut);
         cut.assert_over(CloseReason::Stopped, How::Reset);
@@ -1051,6 +1058,43 @@ fn pieces_hold_no_buffer_between_them_and_give_way_to_nobody() {
 }
 
 #[test]
+fn pieces_that_we_are_late_with_cut_nobody_off_but_not_for_ever() {
+    let write_ms = Limits::new().write_ms;
+    let waiting = || {
+        let mut p = Peer::of_pieces(&[(100, 0), (100, 0)], false);
+        p.recv(PIECES);
+        p.serve();
+        p.flush();
+        p
+    };
+    // All has arrived, and nothing more comes: a buffer or the shelf is wanted.
+    let mut p = waiting();
+    for _ in 0..3 {
+        p.pass(write_ms);
+        assert_eq!(p.need().act, Act::Produce, "it is we who are late");
+        assert!(p.need().until > Ms(p.now), "and no timer spins");
+    }
+    // The client has its whole time for the piece, and no more.
+    p.produce();
+    p.send(usize::MAX);
+    p.produce();
+    p.pass(write_ms - 1);
+    assert_eq!(p.state(), State::Respond);
+    p.pass(1);
+    p.assert_over(CloseReason::TimeoutWrite, How::Reset);
+
+    let mut p = waiting();
+    let mut waited = 0;
+    while p.state() == State::Respond {
+        let step = u32::try_from(p.need().until.since(Ms(p.now))).unwrap();
+        waited += u64::from(step);
+        p.pass(step);
+    }
+    assert_eq!(waited, u64::from(write_ms) * u64::from(PIECE_WAITS));
+    p.assert_over(CloseReason::TimeoutWrite, How::Reset);
+}
+
+#[test]
 fn chunks_have_their_size_before_them_and_the_last_is_empty() {
     let room = 8192 - 13;
     for size in [1, 9, 10, 15, 16, 255, 256, 4095, 4096, room] {
@@ -1133,6 +1177,33 @@ fn pieces_to_http_1_0_end_with_the_connection() {
     assert!(p.out.ends_with(b"Connection: close\r\n\r\npppppppppp"));
     p.shut();
     assert_eq!(p.state(), State::Linger);
+}
+
+#[test]
+fn pieces_whose_end_is_the_close_never_look_whole_when_they_are_cut_off() {
+    for produced in 0..=2 {
+        for stop in [true, false] {
+            let mut p = Peer::of_pieces(&[(5, 0), (5, 0)], false);
+            p.recv(b"GET /pieces HTTP/1.0\r\n\r\n");
+            p.serve();
+            p.flush();
+            for n in 0..produced {
+                p.produce();
+                if n == 0 {
+                    p.flush();
+                }
+            }
+            p.queues.unacknowledged = 0; // all that was sent has arrived
+            assert_eq!(p.state(), State::Respond);
+            if stop {
+                p.on(Connection::cut);
+                p.assert_over(CloseReason::Stopped, How::Reset);
+            } else {
+                p.on(|c, _, turn| c.broken(turn));
+                p.assert_over(CloseReason::ResetByPeer, How::Reset);
+            }
+        }
+    }
 }
 
 #[test]

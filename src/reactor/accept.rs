@@ -207,12 +207,13 @@ impl<N: Net> Reactor<N> {
     }
 
     /// One client has its share: its own oldest idle or lingering connection goes, nobody else's.
+    /// True: there is room in its share now. Not so if the one that was to go has just come alive.
     pub(super) fn evict_own(&mut self, key: Option<Key>, turn: &Turn<'_>) -> bool {
         let Some((class, index)) = self.victim(turn, |counted| counted == key) else {
             return false;
         };
         self.evict(index, class, turn);
-        true
+        self.addresses.count(key) < self.per_address
     }
 
     /// Who goes first, of those whom `may` names: by class, then by age.

@@ -22,10 +22,11 @@ impl<N: Net> Reactor<N> {
         };
         let Some(buffer) = slot.buffer else { return };
         let (_, output) = self.buffers.halves(buffer);
-        slot.connection.refuse(reject, output, turn);
-        self.hint(reject);
-        self.counters.reject(reject);
-        self.counters.response(reject.status());
+        if slot.connection.refuse(reject, output, turn) {
+            self.hint(reject);
+            self.counters.reject(reject);
+            self.counters.response(reject.status());
+        }
     }
 
     pub(super) fn answer(&mut self, index: u16, turn: &Turn<'_>) {
@@ -46,11 +47,11 @@ impl<N: Net> Reactor<N> {
             return;
         }
         let verdict = request.verdict;
-        let means = site::Means {
-            work: self.works.has_room(),
-        };
         let (table, most) = (&mut self.addresses, self.per_address);
         let admitted = self.proxies.admit(slot, &request, table, most);
+        let means = site::Means {
+            work: self.works.has_room(slot.counted),
+        };
         let mut reply = slot.connection.reply(output);
         let made = match admitted {
             Some(client) => self.site.answer(&request, &client, means, turn, &mut reply),

@@ -44,6 +44,11 @@ pub struct Kernel {
 
 /// Before this the wall clock is not plausible: a device without one starts in 1970. 2024-01-01.
 const PLAUSIBLE_S: i64 = 1_704_067_200;
+/// Seconds since 1970, if a clock that was set can say so.
+pub(super) fn plausible(unix_s: i64) -> Option<i64> {
+    Some(unix_s).filter(|s| *s >= PLAUSIBLE_S)
+}
+
 /// Size of the scratch buffer, for the memory plan.
 pub const SCRATCH_BYTES: usize = 16 * 1024;
 /// Retries of a file transfer through the scratch buffer that the kernel refused to do itself.
@@ -229,7 +234,7 @@ impl Net for Kernel {
     }
 
     fn wall_s(&mut self) -> Option<i64> {
-        Some(clock::wall_s()).filter(|s| *s >= PLAUSIBLE_S)
+        plausible(clock::wall_s())
     }
 
     fn signal(&mut self) -> Option<Signal> {

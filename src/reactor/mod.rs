@@ -103,7 +103,7 @@ impl<N: Net> Reactor<N> {
             limits: Rc::new(config.limits.clone()),
             slots: Slots::new(slots),
             buffers: Buffers::new(config.buffers, config.buffer_bytes, slots),
-            works: Works::new(config.buffers),
+            works: Works::new(config.buffers, config.connections_per_address, slots),
             timers: Timers::new(slots, now),
             runnable: Queue::new(slots),
             patient: Queue::new(slots),
@@ -283,6 +283,15 @@ pub fn sizes() -> Sizes {
             },
         ],
     }
+}
+
+/// Opens what `config` names in the file system, and lets it go again: whether it would start. It
+/// takes no address, for the server that is to be started anew still has it.
+///
+/// # Errors
+/// As [`Site::new`].
+pub fn check(config: &Config) -> Result<(), StartError> {
+    Site::new(config).map(drop)
 }
 
 /// Starts the server and runs it until it is stopped.

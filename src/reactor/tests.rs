@@ -2,6 +2,7 @@
 //! like is the simulation's matter (`tests/sim`).
 
 mod identity;
+mod wall;
 
 use super::net::{Event, Net, Token};
 use super::*;
@@ -22,6 +23,7 @@ use std::os::fd::OwnedFd;
 #[derive(Debug, Default)]
 struct Told {
     now_ms: u64,
+    wall_s: Option<i64>,
     events: Vec<Event>,
     accepts: VecDeque<io::Result<Peer>>,
     accepted: usize,
@@ -51,7 +53,7 @@ impl Net for Told {
     }
 
     fn wall_s(&mut self) -> Option<i64> {
-        None
+        self.wall_s
     }
 
     fn signal(&mut self) -> Option<crate::sys::signal::Signal> {
@@ -286,6 +288,43 @@ fn an_idle_connection_whose_next_request_has_come_is_not_evicted() {
     reactor.turn().unwrap();
     assert_eq!(reactor.net().closed, []);
     assert_eq!(reactor.counters().value("", "requests"), Some(2));
+}
+
+#[test]
+fn an_idle_connection_that_stays_makes_no_room_for_another_of_its_address() {
+    let mut reactor = reactor(4, 1);
+    let request = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+    reactor.net().accepts.push_back(from(1));
+    reactor.net().receives.push_back(Ok(request.to_vec()));
+    reactor.turn().unwrap();
+    // Its next request comes just before another connection does.
+    reactor.net().unread = 27;
+    reactor.net().receives.push_back(Ok(request.to_vec()));
+    reactor.net().accepts.push_back(from(1));
+    knock(&mut reactor);
+    reactor.turn().unwrap();
+    reactor.check();
+    assert_eq!(reactor.counters().value("", "requests"), Some(2));
+    assert_eq!(reactor.census().iter().sum::<usize>(), 1, "its share");
+    assert_eq!(reactor.counters().value("", "refused-address"), Some(1));
+}
+
+#[test]
+fn a_refusal_that_waits_for_room_counts_once() {
+    for before in 1..80 {
+        let mut reactor = reactor(1, 1);
+        reactor.net().accepts.push_back(from(1));
+        let mut bytes = b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n".repeat(before);
+        bytes.extend_from_slice(b"GET /x HTTP/1.1\r\nHost: h\r\nno field\r\n\r\n");
+        reactor.net().receives.push_back(Ok(bytes));
+        for _ in 0..3 {
+            reactor.turn().unwrap();
+        }
+        let sent = String::from_utf8_lossy(&reactor.net().sent).into_owned();
+        assert_eq!(sent.matches("HTTP/1.1 400 ").count(), 1, "{before} before");
+        let counted = reactor.counters().value("reject", "bad-field");
+        assert_eq!(counted, Some(1), "{before} before it");
+    }
 }
 
 // ---- answers in pieces -------------------------------------------------------------------------

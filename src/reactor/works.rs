@@ -7,6 +7,7 @@
 //! work is prepared, nor for a second piece while others wait for a buffer.
 
 use super::Reactor;
+use super::addresses::Key;
 use super::drive::{Budget, Step};
 use super::net::Net;
 use crate::connection::time::Turn;
@@ -20,49 +21,70 @@ const PIECE_BYTES: usize = 32 * 1024;
 /// All works. Last in, first out.
 #[derive(Debug)]
 pub(super) struct Works {
-    places: Vec<Option<Work>>,
+    places: Vec<Option<Held>>,
     free: Vec<u16>,
+    /// Most places of one client.
+    share: usize,
+}
+
+/// A work, and the client that its connection was counted under when it began.
+#[derive(Debug)]
+struct Held {
+    work: Work,
+    client: Option<Key>,
 }
 
 impl Works {
-    /// Room for `count` works.
+    /// Room for `count` works. One client gets the part of them that it gets of the slots: who
+    /// reads slowly would have them all.
     #[must_use]
-    pub(super) fn new(count: u16) -> Self {
+    pub(super) fn new(count: u16, per_address: u16, slots: u16) -> Self {
+        let part = u32::from(count) * u32::from(per_address) / u32::from(slots).max(1);
         Self {
             places: (0..count).map(|_| None).collect(),
             free: (0..count).rev().collect(),
+            share: usize::try_from(part).unwrap_or(0).max(1),
         }
     }
 
     /// Memory for each work, bytes.
     #[must_use]
     pub(super) const fn bytes_each() -> usize {
-        size_of::<Option<Work>>() + size_of::<u16>()
+        size_of::<Option<Held>>() + size_of::<u16>()
     }
 
-    /// A further work finds a place.
+    /// A further work of this client finds a place. Who has no address has no share either.
     #[must_use]
-    pub(super) fn has_room(&self) -> bool {
-        !self.free.is_empty()
+    pub(super) fn has_room(&self, client: Option<Key>) -> bool {
+        let held = self.places.len() - self.free.len();
+        !self.free.is_empty() && (held < self.share || self.held_by(client) < self.share)
+    }
+
+    /// Places of this client.
+    fn held_by(&self, client: Option<Key>) -> usize {
+        let held = self.places.iter().flatten();
+        held.filter(|held| client.is_some() && held.client == client)
+            .count()
     }
 
     /// Takes a work into a free place. Where there is none it stays: ask [`Works::has_room`] first.
-    fn put(&mut self, work: &mut Option<Work>) -> Option<u16> {
+    fn put(&mut self, work: &mut Option<Work>, client: Option<Key>) -> Option<u16> {
         let at = self.free.pop()?;
         let place = self.places.get_mut(usize::from(at))?;
-        *place = work.take();
+        *place = work.take().map(|work| Held { work, client });
         Some(at)
     }
 
     fn get_mut(&mut self, at: u16) -> Option<&mut Work> {
-        self.places.get_mut(usize::from(at))?.as_mut()
+        let held = self.places.get_mut(usize::from(at))?.as_mut();
+        held.map(|held| &mut held.work)
     }
 
     /// Takes a work out.
     fn take(&mut self, at: u16) -> Option<Work> {
-        let work = self.places.get_mut(usize::from(at))?.take()?;
+        let held = self.places.get_mut(usize::from(at))?.take()?;
         self.free.push(at);
-        Some(work)
+        Some(held.work)
     }
 
     /// How many places are free.
@@ -87,7 +109,7 @@ impl<N: Net> Reactor<N> {
             return;
         };
         let mut work = Some(pieces.work);
-        slot.work = self.works.put(&mut work);
+        slot.work = self.works.put(&mut work, slot.counted);
         slot.file = Some(pieces.file);
         if let Some(work) = work {
             debug_assert!(false, "an answer in pieces without a place for its work");

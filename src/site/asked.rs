@@ -7,8 +7,8 @@
 use super::path::{CleanPath, Fault, NAME_BYTES, PATH_BYTES};
 use super::text::Text;
 
-/// A slash at either end, and the name of an index.
-const ROOM_BYTES: usize = PATH_BYTES + NAME_BYTES + 2;
+/// The longest path that a rule is asked about: a slash at either end, and the name of an index.
+pub(super) const ROOM_BYTES: usize = PATH_BYTES + NAME_BYTES + 2;
 
 /// A path and what is shown for it.
 #[derive(Debug)]

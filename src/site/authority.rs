@@ -17,14 +17,25 @@ pub(super) fn name(host: &[u8]) -> &[u8] {
     name.strip_suffix(b".").unwrap_or(name)
 }
 
-/// Whether `name` is what a site calls itself: `*.` in front stands for one label or more.
-pub(super) fn is_called(pattern: &str, name: &[u8]) -> bool {
+/// How much `name` is what a site calls itself, `None` if it is not: `*.` in front stands for one
+/// label or more; then as many bytes as follow it, else more than any.
+pub(super) fn likeness(pattern: &str, name: &[u8]) -> Option<usize> {
     let Some(beneath) = pattern.strip_prefix('*') else {
-        return name.eq_ignore_ascii_case(pattern.as_bytes());
+        let same = name.eq_ignore_ascii_case(pattern.as_bytes());
+        return same.then_some(usize::MAX);
     };
-    let split = name.len().checked_sub(beneath.len()).filter(|at| *at > 0);
-    let end = split.and_then(|at| name.get(at..));
-    end.is_some_and(|end| end.eq_ignore_ascii_case(beneath.as_bytes()))
+    let split = name.len().checked_sub(beneath.len())?;
+    let (labels, end) = name.split_at_checked(split)?;
+    let called = are_labels(labels) && end.eq_ignore_ascii_case(beneath.as_bytes());
+    called.then_some(beneath.len())
+}
+
+/// What DNS has for names. RFC 3986 lets a host have more, escapes among it; but what is called so
+/// by a star is written down in redirects.
+fn are_labels(text: &[u8]) -> bool {
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+    let mut labels = text.split(|b| *b == b'.');
+    labels.all(|label| !label.is_empty() && label.iter().all(plain))
 }
 
 /// A numeric address, or `localhost`: nobody can make another name server say where these are, so
@@ -67,9 +78,14 @@ mod tests {
             ("*.nas.lan", "nas.lan", false),
             ("*.nas.lan", ".nas.lan", false),
             ("*.nas.lan", "xnas.lan", false),
+            ("*.nas.lan", "..nas.lan", false),
+            ("*.nas.lan", "a..nas.lan", false),
+            ("*.nas.lan", "evil.example%2f.nas.lan", false),
+            ("*.nas.lan", "a;b.nas.lan", false),
+            ("*.nas.lan", "a_b-1.nas.lan", true),
         ] {
             assert_eq!(
-                is_called(pattern, host.as_bytes()),
+                likeness(pattern, host.as_bytes()).is_some(),
                 called,
                 "{pattern} {host}"
             );

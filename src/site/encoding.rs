@@ -24,6 +24,16 @@ pub(super) fn is_coded(name: &[u8]) -> bool {
     Coding::ALL.iter().any(|c| name.ends_with(suffix(*c)))
 }
 
+/// The path of which `path` is a coded form, if its name says so; case does not count, as on FAT.
+pub(super) fn original(path: &[u8], codings: Codings) -> Option<&[u8]> {
+    codings.into_iter().flatten().find_map(|coding| {
+        let suffix = suffix(coding);
+        let split = path.len().checked_sub(suffix.len())?;
+        let (front, end) = path.split_at_checked(split)?;
+        end.eq_ignore_ascii_case(suffix).then_some(front)
+    })
+}
+
 /// The configured codings in their order. Unknown words and repetitions are refused at the start.
 pub(super) fn configured(words: &[String]) -> Codings {
     let mut codings = [None; 3];

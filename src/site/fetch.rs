@@ -123,15 +123,16 @@ impl Host {
             Ok(file) => file,
             Err(refusal) => return page(reply, refusal.status()),
         };
-        match shelf.list(asked.clean.as_bytes(), walk.way(), file.as_fd()) {
+        let host = self.number;
+        let place = Place { host, root };
+        match shelf.list(asked.clean.as_bytes(), walk.way(), place, file.as_fd()) {
             Ok(listing) => {
                 reply.status(Status::OK);
                 reply.field("Content-Type", b"text/html; charset=utf-8");
-                let host = self.number;
                 Content::Pieces(Pieces {
                     file,
                     length: None,
-                    work: Work::Listing(listing, Place { host, root }),
+                    work: Work::Listing(listing, place),
                 })
             }
             Err(_) => page(reply, Status::INTERNAL_SERVER_ERROR),
@@ -150,14 +151,28 @@ impl Host {
         asked: &mut Asked,
         reply: &mut Reply<'_>,
     ) -> Content {
-        let mut walk = self.root.tree(self.symlinks).walk();
-        let Ok(Found::File(opened)) = walk.open(&self.fallback, b"") else {
+        let Some((opened, walk)) = self.own_file(&self.fallback) else {
             return page(reply, Status::NOT_FOUND);
         };
         let name = last(&self.fallback);
         let chosen = self.choose(opened, name, &walk, question.request);
         asked.show_instead(&self.fallback);
+        // Another path than the one that was asked about: it may have rules of its own.
+        if !self.admits(asked.path(), question.client) {
+            return page(reply, Status::FORBIDDEN);
+        }
         represent::with(chosen, self.types.of_name(name), question, reply)
+    }
+
+    /// A file that the configuration names, and the walk to it. It may lie beneath an alias, as
+    /// every path of the site may.
+    pub(super) fn own_file(&self, names: &[u8]) -> Option<(Opened, Walk<'_>)> {
+        let (place, names) = self.place(names);
+        let mut walk = self.root_at(place)?.tree(self.symlinks).walk();
+        match walk.open(names, b"") {
+            Ok(Found::File(opened)) => Some((opened, walk)),
+            Ok(Found::Directory) | Err(_) => None,
+        }
     }
 
     /// The representation of the file at the end of `walk` that the client wants most (RFC 9110

@@ -12,11 +12,10 @@ use super::mime::Types;
 use super::path;
 use super::redirect::Moved;
 use super::root::Root;
-use super::walk::{Found, Opened};
+use super::walk::Opened;
 use super::{ALLOW, Content, FilePart, Question, page};
 use crate::config::rules::{Access, ExtraField};
 use crate::config::{Config, Dotfiles, SiteConfig, StartError, Symlinks};
-use crate::connection::client::Client;
 use crate::connection::head::{Method, Request, Target};
 use crate::connection::limits::REPLY_ROOM_BYTES;
 use crate::connection::reply::{Reply, Status};
@@ -39,7 +38,7 @@ pub(super) struct Host {
     pages: Vec<(u16, Vec<u8>)>,
     moved: Vec<Moved>,
     fields: Vec<ExtraField>,
-    access: Vec<Access>,
+    pub(super) access: Vec<Access>,
     pub(super) listing: bool,
     /// Its number among the sites.
     pub(super) number: u16,
@@ -93,7 +92,13 @@ impl Host {
 
     /// The site calls itself so.
     pub(super) fn is_called(&self, name: &[u8]) -> bool {
-        self.names.iter().any(|own| authority::is_called(own, name))
+        self.likeness(name).is_some()
+    }
+
+    /// How much this is the site's name; `None` if it is not.
+    pub(super) fn likeness(&self, name: &[u8]) -> Option<usize> {
+        let all = self.names.iter();
+        all.filter_map(|own| authority::likeness(own, name)).max()
     }
 
     /// Answers a request for this site.
@@ -122,6 +127,12 @@ impl Host {
                 self.dress(content, b"", b"", reply)
             }
         }
+    }
+
+    /// Answers a request that is for no site here, as this one would.
+    pub(super) fn misdirected(&self, reply: &mut Reply<'_>) -> Content {
+        let content = page(reply, Status::MISDIRECTED_REQUEST);
+        self.dress(content, b"", b"", reply)
     }
 
     fn respond(&self, question: Question<'_>, asked: &mut Asked, reply: &mut Reply<'_>) -> Content {
@@ -153,17 +164,6 @@ impl Host {
             | Method::Connect
             | Method::Other => not_allowed(reply),
         }
-    }
-
-    /// Every rule that is about this path lets the client in. Case does not count: on a file system
-    /// without it, neither does it to the file.
-    pub(super) fn admits(&self, path: &[u8], client: &Client) -> bool {
-        let about = |rule: &&Access| rule.pattern.matches_any_case(path);
-        self.access.iter().filter(about).all(|rule| {
-            let listed = rule.networks.contains(client);
-            // Of whom nothing is known, nobody can say that he is not meant.
-            listed == rule.allow && *client != Client::Unknown
-        })
     }
 
     /// The path has moved.
@@ -198,7 +198,9 @@ impl Host {
         let status = reply.current_status().code();
         let refused = status >= 400;
         for (index, field) in self.fields.iter().enumerate() {
-            let about = |f: &ExtraField| f.pattern.matches(path) || f.pattern.matches(shown);
+            let about = |f: &ExtraField| {
+                f.pattern.matches(path) || (shown != path && f.pattern.matches(shown))
+            };
             let again = |f: &ExtraField| f.name.eq_ignore_ascii_case(&field.name) && about(f);
             let replaced = self.fields.iter().skip(index + 1).any(again);
             // How long a refusal may be kept is nobody's wish.
@@ -220,10 +222,7 @@ impl Host {
     /// The file that was configured for this status. If it cannot be had, adieu's own page is sent.
     fn own_page(&self, status: u16, reply: &mut Reply<'_>) -> Option<Content> {
         let (_, names) = self.pages.iter().rfind(|(of, _)| *of == status)?;
-        let mut walk = self.root.tree(self.symlinks).walk();
-        let Ok(Found::File(Opened { file, stat })) = walk.open(names, b"") else {
-            return None;
-        };
+        let (Opened { file, stat }, _) = self.own_file(names)?;
         self.types.of_name(last(names)).write(reply);
         Some(Content::File(FilePart {
             file,

@@ -23,7 +23,7 @@ mod writing;
 pub(super) use view::{Policy, View};
 
 use super::text::Text;
-use super::work::{Piece, Prepared};
+use super::work::{Piece, Place, Prepared};
 use crate::connection::time::Ms;
 use crate::sys::{directory, file};
 use html::Sheet;
@@ -113,7 +113,7 @@ struct Pass {
     steps: u32,
 }
 
-/// The next names of one directory; all listings share it. One for each site, made at the start.
+/// The next names of one directory; all listings of all sites share it. Made at the start.
 #[derive(Debug)]
 pub(super) struct Shelf {
     names: Smallest,
@@ -154,11 +154,13 @@ impl Shelf {
     }
 
     /// A listing of `directory`, open for reading. `path` is what was asked for, decoded and
-    /// without a slash at either end; `way` is [`Walk::way`](super::walk::Walk::way).
+    /// without a slash at either end; `way` is [`Walk::way`](super::walk::Walk::way), and `place`
+    /// says whose policy will be asked.
     pub(super) fn list(
         &self,
         path: &[u8],
         way: &[u8],
+        place: Place,
         directory: BorrowedFd<'_>,
     ) -> io::Result<Listing> {
         let stat = file::stat(directory)?;
@@ -168,7 +170,7 @@ impl Shelf {
         Ok(Listing {
             id: self.draw(),
             ticket: 0,
-            home: Home::new(&stat, path.is_empty(), way),
+            home: Home::new(place, &stat, path.is_empty(), way),
             shown,
             is_cut,
             phase: Phase::Head,

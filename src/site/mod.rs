@@ -10,6 +10,7 @@ mod authority;
 mod encoding;
 mod fetch;
 pub(crate) mod forwarded;
+mod guard;
 mod host;
 mod listing;
 mod mime;
@@ -150,18 +151,20 @@ impl Site {
         match self.host(authority::name(request.host)) {
             Some(host) => host.answer(question, reply),
             // RFC 9110 section 15.5.20: another server may have it.
-            None => page(reply, Status::MISDIRECTED_REQUEST),
+            None => self.default.misdirected(reply),
         }
     }
 
-    /// Whose name this is; `None` if nobody's, and that matters. HTTP/1.0 may have none at all.
+    /// Whose name this is; `None` if nobody's, and that matters. HTTP/1.0 may have none at all. Who
+    /// calls itself so word for word is meant before who does with a star, whatever the order.
     fn host(&self, name: &[u8]) -> Option<&Host> {
-        let named = self.named.iter().find(|host| host.is_called(name));
-        named.or_else(|| {
+        let all = self.named.iter().chain([&self.default]);
+        let called = all.filter_map(|host| Some((host.likeness(name)?, host)));
+        let most = called.max_by_key(|(likeness, _)| *likeness);
+        most.map(|(_, host)| host).or_else(|| {
             let own = self.unknown == UnknownHost::Serve
                 || name.is_empty()
-                || authority::is_address(name)
-                || self.default.is_called(name);
+                || authority::is_address(name);
             own.then_some(&self.default)
         })
     }

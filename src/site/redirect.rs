@@ -7,7 +7,6 @@
 
 use super::text::{Full, Text};
 use super::{Content, page};
-use crate::config::pattern::Pattern;
 use crate::config::rules::{HOST, Redirect};
 use crate::connection::head::is_plain;
 use crate::connection::reply::{Reply, Status};
@@ -61,9 +60,7 @@ pub(super) struct Moved {
 impl Moved {
     /// The rule that was configured.
     pub(super) fn new(rule: &Redirect) -> Self {
-        let from = rule.from.to_string();
-        let front = from.strip_suffix('*');
-        let decoded = Pattern::parse(front.unwrap_or(&from)).ok();
+        let (from, beneath) = rule.from.front();
         let to = rule.to.strip_suffix('*');
         Self {
             status: match rule.status {
@@ -72,8 +69,8 @@ impl Moved {
                 308 => Status::PERMANENT_REDIRECT,
                 _ => Status::MOVED_PERMANENTLY,
             },
-            from: decoded.and_then(|p| p.as_path()).unwrap_or_default(),
-            beneath: front.is_some(),
+            from,
+            beneath,
             to: to.unwrap_or(&rule.to).to_owned(),
             with_rest: to.is_some(),
         }
@@ -103,7 +100,8 @@ impl Moved {
         self.to.contains(HOST)
     }
 
-    /// The redirect for this decoded path. The query is kept, unless the target has one.
+    /// The redirect for this decoded path. The query is kept, unless the target has one, or has a
+    /// fragment, behind which there can be none.
     pub(super) fn write(
         &self,
         path: &[u8],
@@ -119,7 +117,9 @@ impl Moved {
         // `/old*` to `/*` must not make `//evil.example` of `/old/evil.example`.
         let slash = self.to.ends_with('/') && rest.starts_with(b"/");
         let rest = rest.get(usize::from(slash)..).unwrap_or_default();
-        let query = query.filter(|_| !self.to.contains('?')).unwrap_or_default();
+        let query = query
+            .filter(|_| !self.to.contains(['?', '#']))
+            .unwrap_or_default();
         if !query.iter().all(|&b| is_printable(b)) {
             return page(reply, Status::BAD_REQUEST);
         }

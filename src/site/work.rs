@@ -73,8 +73,8 @@ pub enum Prepared {
     Ready,
     /// There is more to do first, in the next turn of the loop.
     Later,
-    /// Another work has what this one needs. It is free again in some 50 ms at the latest, and at
-    /// times before.
+    /// Another work has what this one needs. It is free again 50 ms after it was used last, 250 ms
+    /// after it was first of use, and after a second without a step; others may be before this one.
     Wait,
 }
 

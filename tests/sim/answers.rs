@@ -1,8 +1,8 @@
 //! What a client was sent, against what it was owed.
 //!
 //! Owns the site of the simulation, a strict reader of responses, and [`Expected`]. It must not
-//! forgive: a status, a length, a chunk, a boundary or a byte that differs is an error. Invariant:
-//! an answer counts only when it is whole.
+//! forgive: a status, a length, a chunk, a boundary, a name or a byte that differs is an error.
+//! Invariant: an answer counts only when it is whole.
 
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -29,11 +29,49 @@ const IN_PARTS: [(usize, &[(usize, usize)]); 2] = [
 ];
 /// The large file in parts.
 pub(crate) const BIG_IN_PARTS: usize = FILES.len();
+/// The small one.
+pub(crate) const SMALL_IN_PARTS: usize = BIG_IN_PARTS + 1;
+/// Directories that are listed, under the numbers behind the parts, and how many names they have:
+/// what fits one piece, and what needs several, and more than one look at the directory.
+const LISTED: [(&str, usize); 2] = [("few/", 9), ("many/", 333)];
+/// The small directory.
+pub(crate) const FEW: usize = FILES.len() + IN_PARTS.len();
+/// The large directory.
+pub(crate) const MANY: usize = FEW + 1;
 /// The last that can be asked for, the first being [`SMALL`].
-pub(crate) const LAST: usize = FILES.len() + IN_PARTS.len() - 1;
+pub(crate) const LAST: usize = MANY;
+
+/// What is asked for is a directory.
+pub(crate) fn is_listed(one: usize) -> bool {
+    one >= FEW
+}
+
+/// The names in a listed directory, as they are to be shown: directories first, then the rest, each
+/// without regard to case.
+fn names(listed: usize) -> Vec<String> {
+    let count = LISTED[listed].1;
+    let case = |n: usize, name: String| {
+        if n % 3 == 0 {
+            name.to_uppercase()
+        } else {
+            name
+        }
+    };
+    let letter = |n: usize| char::from(b'a' + (n * 7 % 26) as u8);
+    let dirs = (0..3).map(|n| case(n, format!("{}-directory", letter(n))) + "/");
+    let files = (3..count).map(|n| case(n, format!("{}-a-name-of-some-length-{n}", letter(n))));
+    let (mut dirs, mut files): (Vec<_>, Vec<_>) = (dirs.collect(), files.collect());
+    dirs.sort_by_key(|name| (name.to_lowercase(), name.clone()));
+    files.sort_by_key(|name| (name.to_lowercase(), name.clone()));
+    dirs.append(&mut files);
+    dirs
+}
 
 /// What to ask for: a name, and a Range field if it is to come in parts.
 pub(crate) fn asked(one: usize) -> (&'static str, String) {
+    if is_listed(one) {
+        return (LISTED[one - FEW].0, String::new());
+    }
     let Some((file, ranges)) = one.checked_sub(FILES.len()).map(|at| IN_PARTS[at]) else {
         return (FILES[one].0, String::new());
     };
@@ -46,7 +84,8 @@ pub(crate) fn asked(one: usize) -> (&'static str, String) {
 
 /// The status that is owed for it.
 pub(crate) fn status(one: usize) -> u16 {
-    if one < FILES.len() { 200 } else { 206 }
+    let parts = FILES.len()..FEW;
+    if parts.contains(&one) { 206 } else { 200 }
 }
 
 /// What a file holds: no two places look alike.
@@ -74,6 +113,17 @@ impl Root {
         for ((name, _), bytes) in FILES.iter().zip(files.iter()) {
             std::fs::write(path.join(name), bytes).unwrap();
         }
+        for (at, (directory, _)) in LISTED.iter().enumerate() {
+            let directory = path.join(directory);
+            for name in names(at) {
+                let made = directory.join(&name);
+                if name.ends_with('/') {
+                    std::fs::create_dir_all(made).unwrap();
+                } else {
+                    std::fs::write(made, name).unwrap();
+                }
+            }
+        }
         Self { path, files }
     }
 }
@@ -91,6 +141,8 @@ pub(crate) struct Expected {
     pub(crate) status: u16,
     /// The file it carries, see [`asked`]; else a page.
     pub(crate) file: Option<usize>,
+    /// It was asked for in HTTP/1.0: what has no length ends with the connection.
+    pub(crate) old: bool,
 }
 
 /// The answers that have arrived.
@@ -107,6 +159,8 @@ pub(crate) struct Answers {
     pub(crate) statuses: Vec<u16>,
     /// The first thing that was wrong.
     pub(crate) wrong: Option<String>,
+    /// The server's FIN was read.
+    ended: bool,
 }
 
 impl Answers {
@@ -114,6 +168,12 @@ impl Answers {
     pub(crate) fn extend(&mut self, bytes: &[u8], expected: &[Expected], files: &[Vec<u8>]) {
         self.bytes.extend_from_slice(bytes);
         while self.wrong.is_none() && self.next(expected, files) {}
+    }
+
+    /// The server's FIN came: it may be the end of an answer.
+    pub(crate) fn end(&mut self, expected: &[Expected], files: &[Vec<u8>]) {
+        self.ended = true;
+        self.extend(&[], expected, files);
     }
 
     /// Bytes of an answer that is not whole.
@@ -134,6 +194,8 @@ impl Answers {
         let status = text.get(9..12).and_then(|digits| digits.parse().ok());
         let length = field(&text, "Content-Length").and_then(|digits| digits.parse().ok());
         let chunked = field(&text, "Transfer-Encoding") == Some("chunked");
+        let owed = expected.get(self.whole);
+        let old = owed.is_some_and(|owed| owed.old) && field(&text, "Connection") == Some("close");
         let (content, length) = match (status, length, chunked) {
             (Some(_), Some(length), false) => {
                 self.due = self.at + head + 4 + length;
@@ -142,7 +204,9 @@ impl Answers {
                 }
                 (body[..length].to_vec(), length)
             }
-            (Some(_), None, true) => match unchunked(body) {
+            (Some(_), None, false) if old && self.ended => (body.to_vec(), body.len()),
+            (Some(_), None, false) if old => return false,
+            (Some(_), None, true) if !old => match unchunked(body) {
                 Ok(Some(whole)) => whole,
                 Ok(None) => return false,
                 Err(wrong) => {
@@ -157,16 +221,16 @@ impl Answers {
         };
         let (status, body) = (status.unwrap_or(0), content.as_slice());
         self.due = self.at + head + 4 + length;
-        let owed = expected.get(self.whole);
         // Any request may be told to come again when there is no buffer; the client judges that.
         let again = status == 408 && owed.is_some_and(|owed| owed.status != 408);
         let right = owed.is_some_and(|owed| match owed.file {
             Some(one) => carries(one, status, &text, body, files),
             None => body.starts_with(b"<!doctype html>") && body.ends_with(b"</h1>\n"),
         });
-        // Where no work is free, the whole comes instead of parts.
+        // Where no work is free, the whole comes instead of parts, and 503 instead of a listing.
         let whole = status == 200 && owed.is_some_and(|owed| owed.status == 206);
-        let as_owed = whole || owed.map(|owed| owed.status) == Some(status);
+        let none = status == 503 && owed.is_some_and(|owed| owed.file.is_some_and(is_listed));
+        let as_owed = whole || none || owed.map(|owed| owed.status) == Some(status);
         let as_owed = as_owed && right;
         if !again && !as_owed {
             let n = self.whole;
@@ -213,6 +277,12 @@ fn unchunked(body: &[u8]) -> Result<Option<(Vec<u8>, usize)>, String> {
 
 /// Whether `body` is what was asked for: a file, or its parts and nothing else.
 fn carries(one: usize, status: u16, head: &str, body: &[u8], files: &[Vec<u8>]) -> bool {
+    if is_listed(one) {
+        return match status {
+            503 => body.starts_with(b"<!doctype html>") && body.ends_with(b"</h1>\n"),
+            _ => lists(one - FEW, body),
+        };
+    }
     let Some((file, ranges)) = one.checked_sub(FILES.len()).map(|at| IN_PARTS[at]) else {
         return body == files[one];
     };
@@ -242,4 +312,13 @@ fn carries(one: usize, status: u16, head: &str, body: &[u8], files: &[Vec<u8>]) 
     }
     owed.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
     body == owed
+}
+
+/// Whether `page` is whole and has every name of the directory, in order.
+fn lists(listed: usize, page: &[u8]) -> bool {
+    let page = String::from_utf8_lossy(page);
+    let rows = page.split("<a href=\"./").skip(1);
+    let shown = rows.filter_map(|row| Some(row.split_once('"')?.0));
+    let is_whole = page.starts_with("<!doctype html>") && page.ends_with("</html>\n");
+    is_whole && shown.eq(names(listed))
 }

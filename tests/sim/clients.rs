@@ -3,7 +3,9 @@
 //! Owns [`Kind`] and how each is made from chance. It must not run them. Invariant: a plan of a
 //! well-behaved kind fits every deadline of the server on the links that [`link`] makes.
 
-use crate::answers::{BIG, BIG_IN_PARTS, Expected, LAST, SMALL, asked, status};
+use crate::answers::{
+    BIG, BIG_IN_PARTS, Expected, FEW, LAST, MANY, SMALL, SMALL_IN_PARTS, asked, is_listed, status,
+};
 use crate::peer::{Client, Reads, Step};
 use crate::rng::Rng;
 use crate::tcp::Link;
@@ -98,6 +100,11 @@ fn get(file: usize, close: bool) -> Vec<u8> {
     format!("GET /{name} HTTP/1.1\r\nHost: sim\r\n{close}{range}\r\n").into_bytes()
 }
 
+/// The same in HTTP/1.0, where only the close ends a listing.
+fn get_old(file: usize) -> Vec<u8> {
+    format!("GET /{} HTTP/1.0\r\nHost: sim\r\n\r\n", asked(file).0).into_bytes()
+}
+
 fn whole(bytes: Vec<u8>) -> Step {
     pieces(bytes, usize::MAX, 0)
 }
@@ -115,11 +122,16 @@ fn file(file: usize) -> Expected {
     Expected {
         status: status(file),
         file: Some(file),
+        old: false,
     }
 }
 
 fn page(status: u16) -> Expected {
-    Expected { status, file: None }
+    Expected {
+        status,
+        file: None,
+        old: false,
+    }
 }
 
 /// A preface of the PROXY protocol, for one of a few clients.
@@ -162,8 +174,10 @@ type Made = (Vec<Step>, Vec<Expected>);
 /// What a client of this kind does, and what it is owed.
 fn made(kind: Kind, rng: &mut Rng, link: Link) -> Made {
     let one = rng.size(SMALL, LAST);
-    let request = whole(get(one, rng.chance(700)));
-    let answer = vec![file(one)];
+    let old = is_listed(one) && rng.chance(400);
+    let ask = |close| if old { get_old(one) } else { get(one, close) };
+    let request = whole(ask(rng.chance(700)));
+    let answer = vec![Expected { old, ..file(one) }];
     match kind {
         Kind::Polite | Kind::SlowReader => (vec![request, Step::End, Step::Close], answer),
         Kind::KeepAlive => keep_alive(rng),
@@ -172,11 +186,11 @@ fn made(kind: Kind, rng: &mut Rng, link: Link) -> Made {
         Kind::NeverFin => (vec![request, Step::End, Step::Hold], answer),
         Kind::Vanisher => vanisher(rng),
         Kind::HalfCloser => {
-            let request = whole(get(one, false));
+            let request = whole(ask(false));
             (vec![request, Step::Shut, Step::End, Step::Close], answer)
         }
         Kind::ByteWise => {
-            let request = pieces(get(one, true), 1, rng.range(1, 50));
+            let request = pieces(ask(true), 1, rng.range(1, 50));
             (vec![request, Step::End, Step::Close], answer)
         }
         Kind::HalfHead => {
@@ -196,7 +210,7 @@ fn made(kind: Kind, rng: &mut Rng, link: Link) -> Made {
             (vec![whole(head), drip, Step::Hold], refused)
         }
         Kind::Stuck => {
-            let big = rng.pick(&[BIG, BIG_IN_PARTS]);
+            let big = rng.pick(&[BIG, BIG_IN_PARTS, MANY]);
             (vec![whole(get(big, false)), Step::Hold], vec![file(big)])
         }
     }
@@ -225,7 +239,7 @@ fn pipeliner(rng: &mut Rng) -> Made {
     let bad = rng.size(5, 15);
     let (mut bytes, mut expected) = (vec![], vec![]);
     for n in 0..20 {
-        let one = rng.pick(&[SMALL, SMALL, 1, 1, BIG, BIG_IN_PARTS, LAST]);
+        let one = rng.pick(&[SMALL, 1, 1, BIG, BIG_IN_PARTS, SMALL_IN_PARTS, FEW, MANY]);
         if n < bad {
             bytes.extend(get(one, false));
             expected.push(file(one));

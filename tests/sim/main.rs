@@ -142,6 +142,9 @@ fn claims(outcome: &Outcome) -> Vec<String> {
             let claim = match (outcome.scene.stops, outcome.scene.short) {
                 (true, _) => None,
                 (false, true) => owed_in_short(client),
+                (false, false) if client.answers.statuses.contains(&503) => {
+                    Some("no work for it, and there is one for each".to_owned())
+                }
                 (false, false) => owed(client),
             };
             claim.map(|claim| format!("client {at}, {:?}: {claim}", client.kind))
@@ -149,7 +152,27 @@ fn claims(outcome: &Outcome) -> Vec<String> {
         .collect()
 }
 
+/// Endings that may cut an answer off.
+const CUTS: [&str; 8] = [
+    "evicted",
+    "file-shrank",
+    "linger-bytes",
+    "linger-idle",
+    "linger-total",
+    "plain",
+    "stopped",
+    "timeout-write",
+];
+
 fn nothing_garbled(outcome: &Outcome) {
+    let is_cut = |client: &&Client| client.answers.loose() > 0 && client.saw_reset;
+    let cut = outcome.clients.iter().filter(is_cut).count() as u64;
+    let each = |name: &&str| outcome.counters.value("close", name).unwrap_or(0);
+    let counted: u64 = CUTS.iter().map(each).sum();
+    assert!(
+        cut <= counted,
+        "{cut} answers are cut and {counted} counted"
+    );
     for (at, client) in outcome.clients.iter().enumerate() {
         let wrong = garbled(client);
         assert!(wrong.is_none(), "client {at}, {:?}: {wrong:?}", client.kind);

@@ -220,7 +220,10 @@ impl Client {
         while !self.over() && !self.closed {
             let mut room = vec![0; piece.min(tcp.end(me, CLIENT).unread()).max(1)];
             match tcp.read(me, CLIENT, &mut room) {
-                Ok(0) => self.saw_end = true,
+                Ok(0) => {
+                    self.saw_end = true;
+                    self.answers.end(&self.expected, files);
+                }
                 Ok(n) => self.answers.extend(&room[..n], &self.expected, files),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(_) => self.saw_reset = true,

@@ -278,6 +278,7 @@ pub(crate) fn run(seed: u64, teardown: Teardown, root: &Root, trace: bool) -> Ou
     let config = Config {
         site: SiteConfig {
             root: root.path.clone(),
+            listing: true,
             ..SiteConfig::default()
         },
         connections: scene.slots,

@@ -11,6 +11,7 @@ use crate::connection::time::Ms;
 use crate::site::names::Name;
 use crate::site::tests::Folder;
 use crate::site::walk::{Found, Refusal, Tree};
+use crate::site::work::Place;
 use crate::sys::file::{self, Kind, Stat};
 use std::cell::Cell;
 use std::ffi::OsStr;
@@ -76,6 +77,7 @@ struct World {
     canonical: PathBuf,
     symlinks: Symlinks,
     dotfiles: Dotfiles,
+    place: Place,
 }
 
 impl World {
@@ -89,6 +91,7 @@ impl World {
             folder,
             symlinks: Symlinks::Within,
             dotfiles: Dotfiles::Hide,
+            place: Place { host: 0, root: 0 },
         }
     }
 
@@ -125,7 +128,8 @@ impl World {
         let mut walk = self.policy().tree.walk();
         assert!(matches!(walk.open(path, b""), Ok(Found::Directory)));
         let directory = walk.list().unwrap();
-        let listing = shelf.list(path, walk.way(), directory.as_fd()).unwrap();
+        let listing = shelf.list(path, walk.way(), self.place, directory.as_fd());
+        let listing = listing.unwrap();
         Reader {
             directory,
             listing,
@@ -789,6 +793,33 @@ fn who_is_behind_or_elsewhere_is_not_served_from_the_shelf() {
 }
 
 #[test]
+fn sites_with_the_same_directory_show_each_what_they_serve() {
+    let mut world = World::new();
+    for name in [&b".secret"[..], b"open"] {
+        world.file(name);
+    }
+    let mut shelf = Shelf::new();
+    let mut hides = world.open(&mut shelf, b"");
+    world.place.host = 1;
+    let mut serves = world.open(&mut shelf, b"");
+    world.dotfiles = Dotfiles::Serve;
+    assert_eq!(
+        serves.prepare(&mut shelf, &world.policy(), Ms(0)),
+        Prepared::Ready
+    );
+    world.dotfiles = Dotfiles::Hide;
+    // What the other site has gathered is not for this one.
+    assert_eq!(
+        hides.prepare(&mut shelf, &world.policy(), Ms(0)),
+        Prepared::Wait
+    );
+    let view = world.policy();
+    let end = (1..CALLS).find(|_| hides.turn(&mut shelf, &view, PART_BYTES, Ms(STALL_MS)));
+    assert!(end.is_some());
+    assert_eq!(names(&hides.page), [b"open"]);
+}
+
+#[test]
 fn who_asks_after_a_change_sees_it() {
     let world = two_directories(10);
     let mut shelf = Shelf::new();
@@ -904,7 +935,9 @@ fn what_cannot_be_read_is_refused_before_and_fails_in_between() {
     }
     // Not open for reading: an error of the call, and the next one is not held up by it.
     let mut shelf = Shelf::new();
-    let mut listing = shelf.list(b"", b"", world.root.as_fd()).unwrap();
+    let mut listing = shelf
+        .list(b"", b"", world.place, world.root.as_fd())
+        .unwrap();
     let view = world.policy();
     let failed = shelf.prepare(&mut listing, world.root.as_fd(), &view, Ms(0));
     assert!(failed.is_err());

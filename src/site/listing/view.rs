@@ -9,6 +9,7 @@ use crate::site::names::Name;
 use crate::site::path::is_hidden_name;
 use crate::site::text::Text;
 use crate::site::walk::Tree;
+use crate::site::work::Place;
 use crate::sys::file::Stat;
 use std::os::fd::BorrowedFd;
 
@@ -47,6 +48,8 @@ impl View for Policy<'_> {
 /// Which directory it is, and how it was reached.
 #[derive(Clone, Debug)]
 pub(in crate::site) struct Home {
+    /// Whose policy it is shown by.
+    place: Place,
     device: u64,
     inode: u64,
     /// The request named the root.
@@ -58,16 +61,18 @@ pub(in crate::site) struct Home {
 impl Home {
     /// No directory.
     pub(super) const NOWHERE: Self = Self {
+        place: Place { host: 0, root: 0 },
         device: 0,
         inode: 0,
         is_root: false,
         way: None,
     };
 
-    /// The directory of this state, reached by this way.
-    pub(super) fn new(stat: &Stat, is_root: bool, way: &[u8]) -> Self {
+    /// The directory of this state, reached by this way from the root of this place.
+    pub(super) fn new(place: Place, stat: &Stat, is_root: bool, way: &[u8]) -> Self {
         let mut kept = Text::new();
         Self {
+            place,
             device: stat.device,
             inode: stat.inode,
             is_root,
@@ -83,6 +88,6 @@ impl Home {
     /// It is the same one, reached in the same way.
     pub(super) fn is(&self, other: &Self) -> bool {
         let number = |home: &Self| (home.device, home.inode, home.is_root);
-        number(self) == number(other) && self.way() == other.way()
+        self.place == other.place && number(self) == number(other) && self.way() == other.way()
     }
 }
