@@ -6,7 +6,7 @@
 
 use crate::config::keys::KEYS;
 use crate::config::value::Kind;
-use crate::config::{Config, Draft, Setup, Sizes, StartError, value};
+use crate::config::{Config, Draft, Setup, Sizes, StartError, file, value};
 use lexopt::Arg;
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -29,6 +29,7 @@ pub enum Command {
 /// What a flag does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Action {
+    Config,
     Listen,
     Root,
     Set,
@@ -41,18 +42,24 @@ enum Action {
 
 /// One flag.
 #[derive(Debug)]
-struct Flag {
-    short: Option<char>,
-    long: &'static str,
-    /// The word for its value in help; empty when it takes none.
-    value: &'static str,
-    meaning: &'static str,
+pub struct Flag {
+    /// `-c`, if it has a short form.
+    pub short: Option<char>,
+    /// `--config`
+    pub long: &'static str,
+    /// The word for its value in help and manual; empty when it takes none.
+    pub value: &'static str,
+    /// What it does, in a sentence or two.
+    pub meaning: &'static str,
     action: Action,
 }
 
 /// Every flag, in the order of the help.
 #[rustfmt::skip]
-const FLAGS: &[Flag] = &[
+pub const FLAGS: &[Flag] = &[
+    Flag { short: Some('c'), long: "config", value: "FILE", action: Action::Config,
+        meaning: "Read this configuration file; without -c none is read. Flags and --set go before \
+            it." },
     Flag { short: Some('p'), long: "listen", value: "[ADDR:]PORT", action: Action::Listen,
         meaning: "Listen there; repeatable. PORT alone: all IPv4 addresses; [::]:PORT for IPv6; \
             unix:PATH." },
@@ -85,8 +92,9 @@ where
     I: IntoIterator<Item = OsString>,
 {
     let mut parser = lexopt::Parser::from_args(arguments);
-    let mut draft = Draft::new();
     let mut test = false;
+    let mut file: Option<PathBuf> = None;
+    let mut steps: Vec<Step> = Vec::new();
     loop {
         // Owned at once: the argument borrows the parser, which the value is asked of below.
         let (flag, shown) = match parser.next() {
@@ -97,25 +105,37 @@ where
         let Some(flag) = flag else {
             return Err(unknown(&shown));
         };
+        let value = match flag.value {
+            "" => OsString::new(),
+            _ => value_of(&mut parser, flag, &shown)?,
+        };
         match flag.action {
-            Action::Listen => {
-                let text = text_of(&mut parser, flag, &shown)?;
-                listen(&mut draft, &text, &shown)?;
+            Action::Config if file.is_some() => {
+                let what = "a configuration file is named twice";
+                return Err(StartError::usage(shown, what, "name one"));
             }
-            Action::Root => {
-                let root = PathBuf::from(value_of(&mut parser, flag, &shown)?);
-                draft.set_root(root, &shown).map_err(of_usage)?;
+            Action::Config if value.is_empty() => {
+                return Err(StartError::usage(shown, "the path is empty", "name a file"));
             }
-            Action::Set => {
-                let text = text_of(&mut parser, flag, &shown)?;
-                set(&mut draft, &text, &shown)?;
-            }
+            Action::Config => file = Some(PathBuf::from(value)),
             Action::Test => test = true,
-            Action::Verbose => draft.set("log.level", "debug", &shown).map_err(of_usage)?,
             Action::Foreground => (),
             Action::Version => return Ok(Command::Version),
             Action::Help => return Ok(Command::Help),
+            Action::Listen | Action::Root | Action::Set | Action::Verbose => steps.push(Step {
+                action: flag.action,
+                value,
+                shown,
+            }),
         }
+    }
+    // The file first, wherever -c stands: the command line goes before it.
+    let mut draft = Draft::new();
+    if let Some(path) = file {
+        file::load(&mut draft, &path)?;
+    }
+    for step in steps {
+        step.take(&mut draft)?;
     }
     let setup = Box::new(draft.finish(sizes)?);
     Ok(if test {
@@ -123,6 +143,29 @@ where
     } else {
         Command::Serve(setup)
     })
+}
+
+/// A flag that changes a value.
+struct Step {
+    action: Action,
+    value: OsString,
+    /// The flag as it was given.
+    shown: String,
+}
+
+impl Step {
+    fn take(self, draft: &mut Draft) -> Result<(), StartError> {
+        let shown = self.shown.as_str();
+        match self.action {
+            Action::Listen => listen(draft, &text_of(self.value, shown)?, shown),
+            Action::Root => draft.set_root(self.value.into(), shown).map_err(of_usage),
+            Action::Set => set(draft, &text_of(self.value, shown)?, shown),
+            Action::Verbose => draft.set("log.level", "debug", shown).map_err(of_usage),
+            Action::Config | Action::Test | Action::Foreground | Action::Version | Action::Help => {
+                Ok(())
+            }
+        }
+    }
 }
 
 /// The flag that an argument names.
@@ -165,9 +208,9 @@ fn value_of(parser: &mut lexopt::Parser, flag: &Flag, shown: &str) -> Result<OsS
     })
 }
 
-/// The value behind a flag, as text.
-fn text_of(parser: &mut lexopt::Parser, flag: &Flag, shown: &str) -> Result<String, StartError> {
-    value_of(parser, flag, shown)?.into_string().map_err(|raw| {
+/// A value as text.
+fn text_of(value: OsString, shown: &str) -> Result<String, StartError> {
+    value.into_string().map_err(|raw| {
         let what = format!("\"{}\" is not UTF-8", raw.to_string_lossy());
         StartError::usage(shown, what, "write it in UTF-8")
     })
@@ -201,6 +244,12 @@ fn of_usage(error: StartError) -> StartError {
         code: StartError::USAGE,
         ..error
     }
+}
+
+/// Arguments that asked to serve at the start do so at a reload.
+#[must_use]
+pub fn not_to_serve() -> StartError {
+    StartError::usage("command line", "it does not ask to serve any more", CURE)
 }
 
 /// The version line; `flavour` is the teardown this build carries.
@@ -263,7 +312,9 @@ pub fn help() -> String {
         push(&mut text, format_args!("      {}", key.meaning));
     }
     text.push_str(
-        "\nA plain number is in the unit at the end of its key's name. Times take ms, s, m\n\
+        "\nIn a file, section.key is written key = value beneath [section]; see\n\
+         adieu.toml(5).\n\
+         \nA plain number is in the unit at the end of its key's name. Times take ms, s, m\n\
          and h, sizes B, KiB, MiB and GiB. A list has commas between its words; none is\n\
          the empty one. The word in brackets says what makes a changed value hold.\n\
          \nExit codes: 0 stopped, 1 the system refused, 2 wrong command line, 78 wrong\n\
@@ -321,6 +372,8 @@ mod tests {
             slot_side_bytes: 24,
             work_bytes: 400,
             shelf_bytes: 82_000,
+            access_line_bytes: 450,
+            access_bytes: 40_000,
             fixed: vec![],
         };
         parse(arguments.iter().map(OsString::from), &sizes)
@@ -416,6 +469,11 @@ mod tests {
                 "--set: its value is missing; write --set KEY=VALUE",
             ),
             (&["-d", ""], "-d: the path is empty; name a directory"),
+            (&["-c", ""], "-c: the path is empty; name a file"),
+            (
+                &["--config"],
+                "--config: its value is missing; write --config FILE",
+            ),
             (
                 &["-p", "localhost:80"],
                 "-p localhost:80: \"localhost:80\" is no numeric address with a port; write 8080, \

@@ -4,6 +4,7 @@ use adieu::cli::{self, Command};
 use adieu::config::StartError;
 use adieu::reactor;
 use adieu::report::sink;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -18,21 +19,29 @@ fn main() -> ExitCode {
 
 /// Does what the command line asks for.
 fn run() -> Result<(), StartError> {
-    let arguments = std::env::args_os().skip(1);
-    match cli::parse(arguments, &reactor::sizes())? {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    match cli::parse(arguments.clone(), &reactor::sizes())? {
         Command::Help => cli::say(&cli::help()),
         Command::Version => cli::say(&cli::version(reactor::teardown::name(
             reactor::teardown::BUILT,
         ))),
         Command::Test(setup) => {
-            reactor::check(&setup.config)?;
+            let checked = reactor::check(&setup.config);
+            checked.map_err(|error| setup.origins.locate(error))?;
             cli::say(&setup.to_string())
         }
         Command::Serve(setup) => {
             sink::install(setup.config.log_level);
-            let served = reactor::serve(&setup.config);
+            let directed = sink::direct(&setup.config);
+            directed.map_err(|error| setup.origins.locate(error))?;
+            // The same flags, and the file as it is then.
+            let reread = move || match cli::parse(arguments.clone(), &reactor::sizes())? {
+                Command::Serve(setup) | Command::Test(setup) => Ok(setup.config),
+                Command::Help | Command::Version => Err(cli::not_to_serve()),
+            };
+            let served = reactor::serve(&setup.config, Box::new(reread));
             sink::flush();
-            served
+            served.map_err(|error| setup.origins.locate(error))
         }
     }
 }

@@ -14,10 +14,11 @@ mod common;
 
 use adieu::config::network::Networks;
 use adieu::config::speaks::Speaks;
-use adieu::config::{Config, Listen, SiteConfig};
+use adieu::config::{AccessFormat, Config, Listen, SiteConfig};
 use adieu::reactor::Reactor;
 use adieu::reactor::kernel::Kernel;
 use adieu::reactor::teardown::BUILT;
+use adieu::report::access::Access;
 use adieu::site::Site;
 use common::http::read_answer;
 use common::root::Root;
@@ -130,6 +131,7 @@ fn serve(config: &Config, asked: &Ask, ready: &Sender<SocketAddr>, tell: &Sender
     let kernel = Kernel::open(config).expect("a listener");
     let address = kernel.addresses().next().expect("one address");
     let mut reactor = Reactor::new(kernel, site, config, BUILT);
+    reactor.log_accesses(Access::open(config).expect("a file"));
     ready.send(address).expect("the test waits");
     while !asked.end.load(Ordering::SeqCst) {
         reactor.turn().expect("a turn");
@@ -254,7 +256,11 @@ fn one(stream: &mut TcpStream, request: &[u8], status: u16) {
 }
 
 fn config(root: &Root) -> Config {
+    let log = root.path().join("log");
     let mut config = Config {
+        access: AccessFormat::Json,
+        access_target: format!("file:{}", log.display()),
+        access_bytes: 64 << 10, // so that it is renamed, too
         listen: vec![Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)))],
         trusted: Networks::parse("127.0.0.0/8").unwrap(),
         speaks: Speaks::Forwarded,

@@ -10,6 +10,7 @@
 
 mod common;
 
+use adieu::config::file;
 use adieu::config::keys::KEYS;
 use adieu::connection::state::Teardown;
 use adieu::reactor::teardown::{self, BUILT};
@@ -457,12 +458,11 @@ fn the_version_names_what_was_built() {
         panic!("{run:?}");
     };
     let has = |word: &str| features.split([' ', ',']).any(|one| one == word);
-    assert!(
-        has(if BUILT == Teardown::Linger {
-            "none"
-        } else {
-            flavour
-        }),
+    assert_eq!(has(flavour), BUILT != Teardown::Linger, "{features}");
+    assert_eq!(has("config-file"), file::BUILT, "{features}");
+    assert_eq!(
+        has("none"),
+        BUILT == Teardown::Linger && !file::BUILT,
         "{features}"
     );
     assert!(

@@ -25,7 +25,7 @@ const COLUMNS_MAX: usize = 100;
 const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("main", &["cli", "config", "reactor", "report"], &[]),
     ("cli", &["config"], &["lexopt"]),
-    ("config", &["connection"], &["log"]),
+    ("config", &["connection"], &["log", "toml_parser"]),
     ("connection", &[], &["httparse"]),
     ("site", &["connection", "config", "sys"], &["httpdate"]),
     (
@@ -33,7 +33,11 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
         &["site", "connection", "report", "config", "sys"],
         &["mio", "slab", "httpdate", "log"],
     ),
-    ("report", &["connection", "sys"], &["log", "simple_logger"]),
+    (
+        "report",
+        &["connection", "config", "sys"],
+        &["log", "simple_logger"],
+    ),
     ("sys", &[], &["libc"]),
 ];
 /// Every crate of Cargo.toml.
@@ -46,6 +50,7 @@ const CRATES: &[&str] = &[
     "mio",
     "simple_logger",
     "slab",
+    "toml_parser",
 ];
 /// What the heart must not know of the standard library.
 const HEART_FORBIDS: &[&str] = &[
@@ -60,7 +65,7 @@ const HEART_FORBIDS: &[&str] = &[
     "std::env",
 ];
 /// The only files that may ask for a feature of the build.
-const FEATURE_FILES: &[&str] = &["src/reactor/teardown.rs"];
+const FEATURE_FILES: &[&str] = &["src/reactor/teardown.rs", "src/config/file.rs"];
 
 /// One source file.
 struct Source {

@@ -4,9 +4,11 @@
 //! It must not change a value. Invariant: what passes here can be served; whether the directories
 //! are there is found out when they are opened.
 
+use super::logs::{LogTarget, TARGETS};
 use super::rules;
-use super::{Coding, Config, Dotfiles, Listen, SiteConfig};
+use super::{AccessFormat, Coding, Config, Dotfiles, Listen, SiteConfig, StartError};
 use crate::connection::limits::REPLY_ROOM_BYTES;
+use std::path::PathBuf;
 
 /// The smallest buffer in which every part of a listing finds room, the framing of its chunk
 /// included.
@@ -29,10 +31,27 @@ impl Contradiction {
     }
 }
 
+impl Config {
+    /// Looks once more for values that contradict each other, in a configuration that was put
+    /// together from two.
+    ///
+    /// # Errors
+    /// The first contradiction.
+    pub fn verify(&self) -> Result<(), StartError> {
+        match contradiction(self) {
+            None => Ok(()),
+            Some(Contradiction { place, what, cure }) => {
+                Err(StartError::configuration(place, what, cure))
+            }
+        }
+    }
+}
+
 /// The first contradiction between two values, or a value that makes no sense.
 pub(super) fn contradiction(config: &Config) -> Option<Contradiction> {
     of_limits(config)
         .or_else(|| of_addresses(config))
+        .or_else(|| of_logs(config))
         .or_else(|| of_site("site", &config.site, config))
         .or_else(|| {
             let mut sites = config.sites.iter();
@@ -62,6 +81,38 @@ fn of_addresses(config: &Config) -> Option<Contradiction> {
         what,
         "name each address once",
     ))
+}
+
+fn of_logs(config: &Config) -> Option<Contradiction> {
+    let keys = [
+        ("log.target", &config.log_target),
+        ("log.access_target", &config.access_target),
+    ];
+    for (key, word) in keys {
+        if LogTarget::parse(word).is_none() {
+            let what = format!("\"{word}\" is no target of a log");
+            let cure = format!("write {TARGETS}, the path from / on");
+            return Some(Contradiction::new(key, what, cure));
+        }
+    }
+    let file = |word: &str| LogTarget::parse(word)?.file().map(ToOwned::to_owned);
+    let (log, access) = (file(&config.log_target), file(&config.access_target));
+    // Each would rename the other's file away.
+    let full = |path: &Option<PathBuf>| {
+        let mut path = path.clone()?.into_os_string();
+        path.push(".1");
+        Some(PathBuf::from(path))
+    };
+    let both = log.is_some() && access.is_some() && config.access != AccessFormat::Off;
+    let same = log == access || full(&log) == access || log == full(&access);
+    (both && same).then(|| {
+        let what = "log.target has the same file, or its name is that of the other when full";
+        Contradiction::new(
+            "log.access_target",
+            what,
+            "name another file for one of them",
+        )
+    })
 }
 
 /// The system chooses the port: two of these are two listeners.

@@ -3,13 +3,14 @@
 //! Owns which keys were given, and the checks between keys. It must not read files or arguments:
 //! its callers do, and say where a value came from. Invariant: a [`Setup`] is only made here.
 
-use super::check;
 use super::fault::Fault;
 use super::keys::{self, KEYS, Key};
+use super::origin::{Origin, Origins};
+use super::target::Target;
 use super::value::{Kind, Value};
 use super::{Config, Listen, NamedSite, Plan, Sizes, StartError, plan};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A checked configuration and its memory plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,16 +19,28 @@ pub struct Setup {
     pub config: Config,
     /// What it needs.
     pub plan: Plan,
+    /// Where in a file its values stand.
+    pub origins: Origins,
 }
 
 /// A configuration in the making, from the defaults on.
 #[derive(Clone, Debug, Default)]
 pub struct Draft {
     config: Config,
-    given: Vec<&'static str>,
+    given: Vec<(&'static str, Layer)>,
+    layer: Layer,
+    origins: Origins,
     /// What was given for named sites. It is applied last, on what the default site has become, so
     /// that the order of the keys does not matter.
     named: Vec<Named>,
+}
+
+/// Who gave a value. A later layer replaces what an earlier one gave, lists too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Layer {
+    File,
+    #[default]
+    CommandLine,
 }
 
 /// One key of one named site.
@@ -36,6 +49,7 @@ struct Named {
     site: String,
     key: &'static Key,
     value: Value,
+    layer: Layer,
 }
 
 impl Draft {
@@ -46,7 +60,8 @@ impl Draft {
     }
 
     /// Sets the key `name` to what `text` stands for. A later value replaces an earlier one, except
-    /// for addresses and rules: the first replaces the default, later ones add to it.
+    /// for addresses and rules: the first replaces the default and what a file gave, later ones add
+    /// to it.
     ///
     /// `sites.NAME.KEY` sets `site.KEY` for one named site.
     ///
@@ -56,44 +71,55 @@ impl Draft {
     /// An unknown key, or a value that its key does not take. Its code is for a configuration;
     /// command lines change it.
     pub fn set(&mut self, name: &str, text: &str, place: &str) -> Result<(), StartError> {
-        let (site, name) = match named_site(name) {
-            None => (None, name.to_owned()),
-            Some((site, key)) if is_site_name(site) => (Some(site), format!("site.{key}")),
-            Some((site, _)) => {
-                let what = format!("\"{site}\" is no name for a site");
-                let cure = "write sites.NAME.KEY, the name of 1 to 32 letters, digits, - and _";
-                return Err(StartError::configuration(place, what, cure));
-            }
+        let wrong = |fault: Fault| StartError::configuration(place, fault.what, fault.cure);
+        let target = Target::named(name).map_err(wrong)?;
+        let value = target.key.kind.parse(text);
+        let value = value.map_err(|fault| refusal(target.key, fault, place))?;
+        self.take(target, value, place)
+    }
+
+    /// From here on values come from `file`, which the command line then replaces.
+    pub fn begin_file(&mut self, file: &Path) {
+        self.layer = Layer::File;
+        self.origins.begin(file);
+    }
+
+    /// The file has ended.
+    pub fn end_file(&mut self) {
+        self.layer = Layer::CommandLine;
+    }
+
+    /// A value of the file, and where it stands.
+    ///
+    /// # Errors
+    /// When the value does not fit its key: a fault of ours.
+    pub fn take_from_file(
+        &mut self,
+        target: Target,
+        value: Value,
+        origin: Origin,
+    ) -> Result<(), StartError> {
+        self.take(target, value, &origin.place)?;
+        self.origins.add(origin);
+        Ok(())
+    }
+
+    /// Writes a parsed value, or keeps it for its named site.
+    fn take(&mut self, target: Target, value: Value, place: &str) -> Result<(), StartError> {
+        let name = target.name();
+        let Target { site, key } = target;
+        let Some(site) = site else {
+            return self.put(key, value, place);
         };
-        let Some(key) = keys::find(&name).filter(|key| site.is_none() || key.is_of_site()) else {
-            // Of a named site it is said as it was given.
-            let spelt = |name: &str| match (site, name.strip_prefix("site.")) {
-                (Some(site), Some(key)) => format!("sites.{site}.{key}"),
-                (_, _) => name.to_owned(),
-            };
-            let near = keys::nearest(&name).filter(|key| site.is_none() || key.is_of_site());
-            let cure = near.map_or_else(
-                || "adieu --help lists the keys".to_owned(),
-                |key| {
-                    format!(
-                        "did you mean {}? adieu --help lists the keys",
-                        spelt(key.name)
-                    )
-                },
-            );
-            let what = format!("there is no key {}", spelt(&name));
-            return Err(StartError::configuration(place, what, cure));
-        };
-        let value = key.kind.parse(text);
-        let value = value.map_err(|fault| refusal(key, fault, place))?;
-        match site {
-            None => self.put(key, value, place),
-            Some(site) => {
-                let site = site.to_owned();
-                self.named.push(Named { site, key, value });
-                Ok(())
-            }
-        }
+        self.origins.forget(&name);
+        let layer = self.layer;
+        self.named.push(Named {
+            site,
+            key,
+            value,
+            layer,
+        });
+        Ok(())
     }
 
     /// Sets the directory that is served; it need not be UTF-8.
@@ -128,13 +154,14 @@ impl Draft {
 
     /// Writes a parsed value into its field.
     fn put(&mut self, key: &'static Key, value: Value, place: &str) -> Result<(), StartError> {
-        let again = self.given.contains(&key.name);
+        let again = self.given.contains(&(key.name, self.layer));
         let value = if again {
             joined(key.value(&self.config), value)
         } else {
-            self.given.push(key.name);
+            self.given.push((key.name, self.layer));
             value
         };
+        self.origins.forget(key.name);
         // The table's test holds that a parsed value fits.
         key.set(&mut self.config, value).ok_or_else(|| {
             let what = format!("{} does not take this value", key.name);
@@ -156,7 +183,8 @@ impl Draft {
                 continue;
             };
             let mut before = self.named.iter().take(index);
-            let again = before.any(|o| o.site == one.site && o.key.name == one.key.name);
+            let again = before
+                .any(|o| o.site == one.site && o.key.name == one.key.name && o.layer == one.layer);
             let value = match one.key.value_of(&named.site) {
                 Some(old) if again => joined(old, one.value.clone()),
                 Some(_) | None => one.value.clone(),
@@ -171,21 +199,28 @@ impl Draft {
     ///
     /// # Errors
     /// Two values that contradict each other, or a plan above `memory.total`.
-    pub fn finish(self, sizes: &Sizes) -> Result<Setup, StartError> {
+    pub fn finish(mut self, sizes: &Sizes) -> Result<Setup, StartError> {
+        let origins = std::mem::take(&mut self.origins);
+        match self.checked(sizes) {
+            Ok((config, plan)) => Ok(Setup {
+                config,
+                plan,
+                origins,
+            }),
+            Err(error) => Err(origins.locate(error)),
+        }
+    }
+
+    fn checked(self, sizes: &Sizes) -> Result<(Config, Plan), StartError> {
         let sites = self.sites();
         let Self {
             mut config, given, ..
         } = self;
         config.sites = sites;
-        if let Some(fault) = check::contradiction(&config) {
-            return Err(StartError::configuration(
-                fault.place,
-                fault.what,
-                fault.cure,
-            ));
-        }
+        config.verify()?;
         let asked = config.memory_total_bytes > 0;
-        plan::fit(&mut config, sizes, given.contains(&"memory.connections"))?;
+        let connections = given.iter().any(|(name, _)| *name == "memory.connections");
+        plan::fit(&mut config, sizes, connections)?;
         if config.buffers > config.connections {
             let what = format!(
                 "{} buffers for {} connections: memory.buffers must not exceed memory.connections",
@@ -200,12 +235,12 @@ impl Draft {
         config.settle();
         let plan = Plan::of(&config, sizes);
         debug_assert!(!asked || plan.sum_bytes <= config.memory_total_bytes);
-        Ok(Setup { config, plan })
+        Ok((config, plan))
     }
 }
 
 /// Why a key does not take a value: the key's name leads, its reason for the bounds ends the cure.
-fn refusal(key: &Key, fault: Fault, place: &str) -> StartError {
+pub(super) fn refusal(key: &Key, fault: Fault, place: &str) -> StartError {
     let cure = match key.why {
         "" => fault.cure,
         why => format!("{}: {why}", fault.cure),
@@ -228,23 +263,18 @@ fn joined(old: Value, new: Value) -> Value {
     }
 }
 
-/// `sites.NAME.KEY` as name and key.
-fn named_site(name: &str) -> Option<(&str, &str)> {
-    name.strip_prefix("sites.")?.split_once('.')
-}
-
-/// The longest name of a site, bytes.
-const SITE_NAME_BYTES: usize = 32;
-
-fn is_site_name(name: &str) -> bool {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
-    (1..=SITE_NAME_BYTES).contains(&name.len()) && name.bytes().all(plain)
-}
-
 impl fmt::Display for Setup {
     /// The plan and the effective configuration, a `key = value` line each.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}\nEffective configuration:", self.plan)?;
+        match self.origins.file() {
+            None => writeln!(f, "{}\nEffective configuration:", self.plan)?,
+            Some(file) => writeln!(
+                f,
+                "{}\nEffective configuration, from {} and the command line:",
+                self.plan,
+                file.display()
+            )?,
+        }
         for key in KEYS {
             write_key(f, key.name, key.kind, &key.value(&self.config))?;
         }
@@ -286,6 +316,8 @@ mod tests {
             slot_side_bytes: 24,
             work_bytes: 400,
             shelf_bytes: 82_000,
+            access_line_bytes: 450,
+            access_bytes: 40_000,
             fixed: vec![],
         })
     }
@@ -312,6 +344,8 @@ mod tests {
                     slot_side_bytes: 24,
                     work_bytes: 400,
                     shelf_bytes: 82_000,
+                    access_line_bytes: 450,
+                    access_bytes: 40_000,
                     fixed: vec![]
                 }
             )

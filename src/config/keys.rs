@@ -12,7 +12,7 @@ use super::network::Networks;
 use super::rules::{self, Rule};
 use super::speaks::Speaks;
 use super::value::{Kind, Lines, Unit, Value};
-use super::{Dotfiles, Symlinks, UnknownHost};
+use super::{AccessFormat, Dotfiles, Symlinks, UnknownHost};
 use crate::connection::limits::FIELDS_MAX;
 use log::LevelFilter;
 
@@ -122,6 +122,15 @@ const UNKNOWN_HOSTS: &[(&str, UnknownHost)] = &[
     ("serve", UnknownHost::Serve),
     ("refuse", UnknownHost::Refuse),
 ];
+
+const FORMATS: &[(&str, AccessFormat)] = &[
+    ("off", AccessFormat::Off),
+    ("common", AccessFormat::Common),
+    ("combined", AccessFormat::Combined),
+    ("json", AccessFormat::Json),
+];
+/// A log file of less would be renamed at every other line.
+const LOG_BYTES_MIN: u64 = 4096;
 
 /// The rules that lines stand for.
 fn parsed<R: Rule>(lines: &[String]) -> Option<Vec<R>> {
@@ -271,6 +280,19 @@ pub const KEYS: &[Key] = &[
     other!(Server, "log.level", Kind::Choice(&["off", "error", "warn", "info", "debug"]), Reload,
         log_level, "What is logged.",
         Value::Choice(choice) => meant(LEVELS, choice)?, |v: &LevelFilter| word(LEVELS, v)),
+    other!(Server, "log.target", Kind::Word, Reload, log_target,
+        "Where it goes: stderr, stdout, syslog, syslog:PATH or file:PATH.",
+        Value::Word(word) => word, |v: &String| Value::Word(v.clone())),
+    number!("log.target_bytes", Bytes, LOG_BYTES_MIN, TIB, Reload, log_target_bytes,
+        "At this size its file is renamed to PATH.1, and a new one begun."),
+    other!(Server, "log.access", Kind::Choice(&["off", "common", "combined", "json"]), Reload,
+        access, "A line for each response, in this form.",
+        Value::Choice(choice) => meant(FORMATS, choice)?, |v: &AccessFormat| word(FORMATS, v)),
+    other!(Server, "log.access_target", Kind::Word, Reload, access_target,
+        "Where these lines go: as log.target.",
+        Value::Word(word) => word, |v: &String| Value::Word(v.clone())),
+    number!("log.access_bytes", Bytes, LOG_BYTES_MIN, TIB, Reload, access_bytes,
+        "At this size their file is renamed to PATH.1, and a new one begun."),
 ];
 
 // The literals of the table, for `From` is not const.
@@ -304,7 +326,7 @@ mod tests {
                 sections.push(section);
             }
         }
-        assert_eq!(KEYS.len(), 47);
+        assert_eq!(KEYS.len(), 52);
     }
 
     #[test]

@@ -1,27 +1,38 @@
 //! The configuration: what the operator asked for, checked.
 //!
 //! Owns the key table, the parser of values, [`Config`], [`StartError`] and the memory plan. It
-//! must not open sockets or files of the site. Invariants: every value of a [`Setup`] lies within
-//! the bounds of its key, no two contradict each other, and its plan fits `memory.total`.
+//! must not open sockets or files of the site, only its own file. Invariants: every value of a
+//! [`Setup`] lies within the bounds of its key, no two contradict each other, and its plan fits
+//! `memory.total`.
 
+mod changed;
 mod check;
 mod draft;
 mod error;
 pub mod fault;
+pub mod file;
 mod key;
 pub mod keys;
+mod logs;
 pub mod network;
+mod origin;
 pub mod pattern;
 pub mod plan;
 pub mod rules;
 mod site;
 pub mod speaks;
+mod target;
 pub mod value;
+mod written;
 
+pub use changed::{Changes, changed};
 pub use draft::{Draft, Setup};
 pub use error::StartError;
+pub use logs::{AccessFormat, LogTarget};
+pub use origin::{Origin, Origins};
 pub use plan::{Fixed, Plan, Sizes};
 pub use site::{Coding, Dotfiles, NamedSite, SiteConfig, Symlinks, UnknownHost};
+pub use target::Target;
 
 use crate::connection::limits::Limits;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -75,6 +86,16 @@ pub struct Config {
     pub linger2_s: u8,
     /// Log level.
     pub log_level: log::LevelFilter,
+    /// Where the log goes, as [`LogTarget::parse`] takes it.
+    pub log_target: String,
+    /// Largest file of it, bytes.
+    pub log_target_bytes: u64,
+    /// The form of the access log.
+    pub access: AccessFormat,
+    /// Where that goes, as [`LogTarget::parse`] takes it.
+    pub access_target: String,
+    /// Largest file of it, bytes.
+    pub access_bytes: u64,
 }
 
 /// Fewer buffers than this are not derived: one burst of a browser takes six.
@@ -125,6 +146,11 @@ impl Default for Config {
             send_bytes: 16384,    // no loss on a local network; the kernel doubles it
             linger2_s: 5,         // survives two lost packets; 256 bytes per silent peer
             log_level: log::LevelFilter::Info,
+            log_target: "stderr".to_owned(),
+            log_target_bytes: 256 << 10, // some thousand lines, and nobody comes to take them away
+            access: AccessFormat::Off,   // who asks for what is nobody's business unless asked for
+            access_target: "stdout".to_owned(),
+            access_bytes: 1 << 20, // with the one before it 2 MiB of a tmpfs
         }
     }
 }

@@ -4,7 +4,7 @@
 //! names. Invariants: the sum grows with the number of connections and never overflows (it
 //! saturates); each measured peak lies below its formula.
 
-use super::{Config, StartError};
+use super::{AccessFormat, Config, StartError};
 use std::fmt;
 
 /// A block of memory of a fixed size: a log ring, a scratch buffer, a cache.
@@ -29,6 +29,10 @@ pub struct Sizes {
     pub work_bytes: usize,
     /// Where the names of listings are put in order, if a site lists directories.
     pub shelf_bytes: usize,
+    /// What is kept of a response for the access log, for each slot and each buffer.
+    pub access_line_bytes: usize,
+    /// What the access log takes beside that.
+    pub access_bytes: usize,
     /// Blocks that do not depend on the number of connections.
     pub fixed: Vec<Fixed>,
 }
@@ -188,6 +192,7 @@ fn own_lines(config: &Config, sizes: &Sizes) -> Vec<Line> {
             bound: "site.listing",
         });
     }
+    lines.extend(access_lines(config, sizes));
     lines.extend(sizes.fixed.iter().map(|fixed| Line {
         what: fixed.what,
         owner: fixed.owner,
@@ -203,6 +208,25 @@ fn own_lines(config: &Config, sizes: &Sizes) -> Vec<Line> {
         bound: "assumed",
     });
     lines
+}
+
+/// What the access log takes, if one is kept.
+fn access_lines(config: &Config, sizes: &Sizes) -> Vec<Line> {
+    if config.access == AccessFormat::Off {
+        return vec![];
+    }
+    let line = |what, count, bytes| Line {
+        what,
+        owner: "report",
+        count,
+        unit_bytes: wide(bytes),
+        bound: "log.access",
+    };
+    let places = u64::from(config.connections).saturating_add(config.buffers.into());
+    vec![
+        line("access log: lines", places, sizes.access_line_bytes),
+        line("access log: ring", 1, sizes.access_bytes),
+    ]
 }
 
 /// What the kernel holds for adieu.
@@ -363,6 +387,8 @@ mod tests {
             slot_side_bytes: 24,
             work_bytes: 400,
             shelf_bytes: 82_000,
+            access_line_bytes: 450,
+            access_bytes: 40_000,
             fixed,
         }
     }
@@ -408,6 +434,17 @@ mod tests {
         assert_eq!(total("connections: send"), 128 * 84788);
         assert_eq!(total("accept queue"), 17 * 151_800);
         assert_eq!(total("leftovers of closing"), 128 * 5 * 256);
+    }
+
+    #[test]
+    fn the_access_log_is_in_the_plan_when_it_is_on() {
+        let with = |access| Config {
+            access,
+            ..Config::default()
+        };
+        let off = Plan::of(&with(AccessFormat::Off), &sizes()).sum_bytes;
+        let on = Plan::of(&with(AccessFormat::Json), &sizes()).sum_bytes;
+        assert_eq!(on - off, (128 + 32) * 450 + 40_000);
     }
 
     #[test]

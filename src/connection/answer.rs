@@ -31,6 +31,15 @@ pub enum Content {
     Pieces(Option<u64>),
 }
 
+/// The size of a response as it is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Bytes of its head, the empty line included.
+    pub head_bytes: u64,
+    /// Bytes of it in all; of an answer in pieces, those that are made.
+    pub bytes: u64,
+}
+
 /// What became of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taken {
@@ -42,6 +51,8 @@ pub enum Taken {
         pieces: bool,
         /// The status that was written (not always the one offered).
         status: Status,
+        /// Its size, as far as it is made.
+        size: Size,
     },
     /// There is no room beside the answers before it: ask again after they are sent.
     Later,
@@ -69,6 +80,16 @@ impl Connection {
         head::parse(head, fields, limits)
     }
 
+    /// The line of that request, as it came, without its line end.
+    #[must_use]
+    pub fn request_line<'a>(&self, input: &'a [u8]) -> &'a [u8] {
+        let is_end = |b: &u8| matches!(b, b'\r' | b'\n');
+        let bytes = self.input.of(input);
+        let blank = bytes.iter().take_while(|b| is_end(b)).count();
+        let rest = bytes.get(blank..).unwrap_or_default();
+        rest.split(is_end).next().unwrap_or_default()
+    }
+
     /// A reply behind what already stands in the output.
     pub fn reply<'b>(&mut self, output: &'b mut [u8]) -> Reply<'b> {
         if self.output.is_empty() {
@@ -94,13 +115,8 @@ impl Connection {
         input: &[u8],
         turn: &Turn<'_>,
     ) -> Taken {
-        let body_bytes = match verdict.framing {
-            Framing::None => Some(0),
-            Framing::Length(bytes) => Some(bytes),
-            Framing::Chunked => None,
-        };
-        let status = reply.current_status().code();
-        let refused = status >= 300; // a redirect wants the body as little
+        let body_bytes = body_of(verdict.framing).remainder();
+        let refused = reply.current_status().code() >= 300; // a redirect wants the body as little
         let too_large = body_bytes.is_some_and(|bytes| bytes > turn.limits.body_bytes);
         if too_large && !refused {
             reply.status(Status::CONTENT_TOO_LARGE);
@@ -120,7 +136,7 @@ impl Connection {
         if reply.overflowed() {
             return self.no_room();
         }
-        let (written, status) = (reply.len(), reply.current_status());
+        let (written, status, size) = (reply.len(), reply.current_status(), reply.size(file));
         let interim = verdict.expects_continue && has_body && !unwanted;
         self.input.consume(verdict.head_bytes);
         let arrives = !self.input.is_empty();
@@ -154,6 +170,7 @@ impl Connection {
             file,
             pieces: flow != Flow::Over,
             status,
+            size,
         }
     }
 
@@ -167,9 +184,15 @@ impl Connection {
         Taken::Later
     }
 
-    /// Refuses: writes the answer to `reject`, and begins the end. False: there is no room for it
-    /// beside the answers before it, and it will be asked for again.
-    pub fn refuse(&mut self, reject: Reject, output: &mut [u8], turn: &Turn<'_>) -> bool {
+    /// No further answer joins those that are not sent yet. False: there are none.
+    pub fn hold_answers(&mut self) -> bool {
+        self.gathered |= !self.output.is_empty();
+        !self.output.is_empty()
+    }
+
+    /// Refuses: writes the answer to `reject`, and begins the end. Its size; `None`: there
+    /// is no room for it beside the answers before it, and it will be asked for again.
+    pub fn refuse(&mut self, reject: Reject, output: &mut [u8], turn: &Turn<'_>) -> Option<Size> {
         if self.state == State::Body {
             self.output = Span::default(); // what was prepared for the request that is now refused
             self.settle_interim();
@@ -194,12 +217,12 @@ impl Connection {
         if reply.overflowed() {
             if !self.output.is_empty() && self.state == State::Respond {
                 self.gathered = true;
-            } else {
-                self.fault(Misuse::ReplyOverflow, turn);
+                return None;
             }
-            return false;
+            self.fault(Misuse::ReplyOverflow, turn);
+            return None;
         }
-        let written = reply.len();
+        let (written, size) = (reply.len(), reply.size(0));
         self.output.extend(written);
         self.file = 0;
         self.flow = Flow::Over;
@@ -214,7 +237,7 @@ impl Connection {
         self.drop_input();
         self.body = Body::Over;
         self.go(Event::Refused, turn);
-        true
+        Some(size)
     }
 
     /// The books of a goodbye that follows an answer without its body having been read.
@@ -288,7 +311,7 @@ fn finish(
             reply.field_number("Content-Length", reply::page_bytes(status));
         }
     }
-    reply.put(b"\r\n");
+    reply.end_head();
     match content {
         Content::File(bytes) if !verdict.head_only => return bytes,
         Content::Page if !verdict.head_only => reply::page(reply, status),

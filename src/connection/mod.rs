@@ -30,7 +30,7 @@ mod span;
 pub mod state;
 pub mod time;
 
-pub use answer::{Content, Taken};
+pub use answer::{Content, Size, Taken};
 pub use need::{Act, How, Need, Read, Write};
 
 use body::Body;

@@ -197,6 +197,13 @@ impl Connection {
         self.file
     }
 
+    /// Bytes of responses that are made and not sent: those in the output and those of the file.
+    #[must_use]
+    pub fn response_bytes_owed(&self) -> u64 {
+        let output = u64::try_from(self.output.len()).unwrap_or(u64::MAX);
+        output.saturating_add(self.file)
+    }
+
     /// How far a Head or Body has come, for the choice of who gives way.
     #[must_use]
     pub fn progress(&self) -> u64 {

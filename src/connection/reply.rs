@@ -5,6 +5,7 @@
 //! nothing is written past the end; a reply that did not fit is known as such and rolled back
 //! whole.
 
+use super::answer::Size;
 use super::time::Wall;
 
 /// A status code, 100 to 599, with its reason phrase (RFC 9110 section 15).
@@ -95,6 +96,8 @@ pub struct Reply<'b> {
     buffer: &'b mut [u8],
     len: usize,
     status: Status,
+    /// Where its head ends.
+    head_bytes: usize,
     overflow: bool,
 }
 
@@ -105,6 +108,7 @@ impl<'b> Reply<'b> {
             buffer,
             len: 0,
             status: Status::INTERNAL_SERVER_ERROR,
+            head_bytes: 0,
             overflow: false,
         }
     }
@@ -162,7 +166,22 @@ impl<'b> Reply<'b> {
         }
     }
 
-    /// Raw bytes: the empty line, or a small body.
+    /// The empty line behind the fields.
+    pub(super) fn end_head(&mut self) {
+        self.put(b"\r\n");
+        self.head_bytes = self.len;
+    }
+
+    /// The size of the response, with so many bytes of a file behind it.
+    pub(super) fn size(&self, file_bytes: u64) -> Size {
+        let wide = |n| u64::try_from(n).unwrap_or(u64::MAX);
+        Size {
+            head_bytes: wide(self.head_bytes),
+            bytes: wide(self.len).saturating_add(file_bytes),
+        }
+    }
+
+    /// Raw bytes: a small body.
     pub(super) fn put(&mut self, bytes: &[u8]) {
         let end = self.len.saturating_add(bytes.len());
         match self.buffer.get_mut(self.len..end) {

@@ -22,6 +22,15 @@ impl Ms {
     }
 }
 
+/// Before this the wall clock is not plausible: a device without one starts in 1970. 2024-01-01.
+const PLAUSIBLE_S: i64 = 1_704_067_200;
+
+/// Seconds since 1970, if a clock that was set can say so.
+#[must_use]
+pub fn plausible(unix_s: i64) -> Option<i64> {
+    Some(unix_s).filter(|s| *s >= PLAUSIBLE_S)
+}
+
 /// The wall clock of one turn of the loop, already written as a Date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wall {

@@ -6,14 +6,40 @@
 
 use super::net::Net;
 use super::{Reactor, identity};
-use crate::connection::head::NO_FIELD;
+use crate::connection::client::Client;
+use crate::connection::head::{NO_FIELD, Request};
 use crate::connection::limits::FIELDS_MAX;
 use crate::connection::reason::Reject;
+use crate::connection::state::State;
 use crate::connection::time::Turn;
 use crate::connection::{Content, Taken};
+use crate::report::Asked;
+use crate::report::access::Begun;
 use crate::site;
 use crate::sys::file;
 use std::os::fd::AsFd;
+
+/// What the heart must know of what the site made.
+fn content_of(made: &site::Content) -> Content {
+    match made {
+        site::Content::Nothing => Content::Nothing,
+        site::Content::Empty => Content::Empty,
+        site::Content::Page => Content::Page,
+        site::Content::File(part) => Content::File(part.length),
+        site::Content::Pieces(pieces) => Content::Pieces(pieces.length),
+    }
+}
+
+/// What the access log says of a request.
+fn asked<'a>(request: &Request<'a>, line: &'a [u8], client: Client) -> Asked<'a> {
+    Asked {
+        client,
+        line: Some(line),
+        host: Some(request.host).filter(|host| !host.is_empty()),
+        referer: request.value("referer"),
+        agent: request.value("user-agent"),
+    }
+}
 
 impl<N: Net> Reactor<N> {
     pub(super) fn refuse(&mut self, index: u16, reject: Reject, turn: &Turn<'_>) {
@@ -22,11 +48,25 @@ impl<N: Net> Reactor<N> {
         };
         let Some(buffer) = slot.buffer else { return };
         let (_, output) = self.buffers.halves(buffer);
-        if slot.connection.refuse(reject, output, turn) {
-            self.hint(reject);
-            self.counters.reject(reject);
-            self.counters.response(reject.status());
+        // Of a request whose body is being read the answer is made already, and goes.
+        let replaces = slot.connection.state() == State::Body;
+        let full = self.access.as_ref().is_some_and(|a| !a.takes(index));
+        if !replaces && full && slot.connection.hold_answers() {
+            return;
         }
+        let Some(size) = slot.connection.refuse(reject, output, turn) else {
+            return;
+        };
+        let begun = Begun {
+            status: reject.status(),
+            size,
+            open: false,
+        };
+        let peer = slot.peer;
+        self.note_refusal(index, peer, begun, replaces, turn);
+        self.hint(reject);
+        self.counters.reject(reject);
+        self.counters.response(reject.status());
     }
 
     pub(super) fn answer(&mut self, index: u16, turn: &Turn<'_>) {
@@ -46,6 +86,11 @@ impl<N: Net> Reactor<N> {
         if !slot.connection.may_join(&request.verdict) {
             return;
         }
+        let full = self.access.as_ref().is_some_and(|a| !a.takes(index));
+        if full && slot.connection.hold_answers() {
+            return;
+        }
+        let line = slot.connection.request_line(input);
         let verdict = request.verdict;
         let (table, most) = (&mut self.addresses, self.per_address);
         let admitted = self.proxies.admit(slot, &request, table, most);
@@ -54,22 +99,30 @@ impl<N: Net> Reactor<N> {
         };
         let mut reply = slot.connection.reply(output);
         let made = match admitted {
-            Some(client) => self.site.answer(&request, &client, means, turn, &mut reply),
-            None => identity::too_many(&mut reply),
+            Ok(client) => self
+                .sites
+                .current()
+                .answer(&request, &client, means, turn, &mut reply),
+            Err(_) => identity::too_many(&mut reply),
         };
-        let content = match &made {
-            site::Content::Nothing => Content::Nothing,
-            site::Content::Empty => Content::Empty,
-            site::Content::Page => Content::Page,
-            site::Content::File(part) => Content::File(part.length),
-            site::Content::Pieces(pieces) => Content::Pieces(pieces.length),
-        };
+        let content = content_of(&made);
         let taken = slot
             .connection
             .answered(&verdict, reply, content, input, turn);
-        if let Taken::Yes { status, .. } = taken {
+        if let Taken::Yes {
+            status,
+            size,
+            pieces: open,
+            ..
+        } = taken
+        {
             self.counters.request();
             self.counters.response(status);
+            if let Some(access) = &mut self.access {
+                let client = admitted.unwrap_or_else(|client| client);
+                let begun = Begun { status, size, open };
+                access.begin(index, &asked(&request, line, client), begun, turn);
+            }
         }
         match (made, taken) {
             (site::Content::File(part), Taken::Yes { file: 1.., .. }) => {
@@ -79,7 +132,7 @@ impl<N: Net> Reactor<N> {
                 self.begin_pieces(index, pieces, turn);
             }
             (site::Content::Pieces(pieces), Taken::Yes { .. } | Taken::Later) => {
-                self.site.release(pieces.work);
+                self.sites.current().release(pieces.work);
             }
             (_, Taken::Yes { .. } | Taken::Later) => {}
         }

@@ -66,7 +66,7 @@ impl<N: Net> Reactor<N> {
             let step = match need.act {
                 Act::Close(reason, how) => {
                     self.note_misuse(index);
-                    self.close(index, reason, how);
+                    self.close(index, reason, how, turn.now);
                     return;
                 }
                 Act::ShutdownWrite => {
@@ -223,7 +223,9 @@ impl<N: Net> Reactor<N> {
                 if matches!(write, Write::File(_)) {
                     slot.offset = slot.offset.saturating_add(u64::try_from(n).unwrap_or(0));
                 }
+                let owed_bytes = slot.connection.response_bytes_owed();
                 slot.connection.sent(n, turn);
+                self.note_sent(index, owed_bytes, turn);
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 slot.ready.write = false;

@@ -23,7 +23,7 @@ impl<N: Net> Reactor<N> {
     }
 
     /// Ends a connection: the one place where a socket is closed.
-    pub(super) fn close(&mut self, index: u16, reason: CloseReason, how: How) {
+    pub(super) fn close(&mut self, index: u16, reason: CloseReason, how: How, now: Ms) {
         let Some(slot) = self.slots.remove(index) else {
             return;
         };
@@ -32,6 +32,9 @@ impl<N: Net> Reactor<N> {
         self.patient.remove(index);
         self.leave_line(index);
         self.addresses.remove(slot.counted);
+        if let Some(access) = &mut self.access {
+            access.close(index, reason, how == How::Reset, now);
+        }
         self.counters.close(reason);
         self.counters
             .discarded(slot.connection.linger().discarded_bytes());

@@ -44,7 +44,10 @@ impl Proxies {
         self.speaks != Speaks::ProxyProtocol && self.trusts(peer)
     }
 
-    /// The client of a request, and whether it counts now. `None`: it has its share already.
+    /// The client of a request, if it counts now.
+    ///
+    /// # Errors
+    /// The client that has its share already.
     ///
     /// Behind a proxy that names clients the connection counts under this one from here until its
     /// answer is sent ([`Reactor::forget_client`]).
@@ -54,9 +57,9 @@ impl Proxies {
         request: &Request<'_>,
         addresses: &mut Addresses,
         per_address: u16,
-    ) -> Option<Client> {
+    ) -> Result<Client, Client> {
         if !self.names(&slot.peer) {
-            return Some(slot.peer);
+            return Ok(slot.peer);
         }
         let client = site::forwarded::client(request, &slot.peer, self.speaks, &self.trusted);
         // Whom nobody is named for is the proxy itself, which has no share.
@@ -64,12 +67,12 @@ impl Proxies {
         if key != slot.counted {
             addresses.remove(slot.counted.take());
             if addresses.count(key) >= per_address {
-                return None;
+                return Err(client);
             }
             addresses.add(key);
             slot.counted = key;
         }
-        Some(client)
+        Ok(client)
     }
 }
 

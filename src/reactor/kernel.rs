@@ -10,7 +10,7 @@ use super::net::{EVENTS, Event, Net, Token};
 use crate::config::{Config, Listen, StartError};
 use crate::connection::How;
 use crate::connection::linger::Queues;
-use crate::connection::time::Ms;
+use crate::connection::time::{Ms, plausible};
 use crate::sys::signal::{Signal, Signals};
 use crate::sys::socket::Peer;
 use crate::sys::{clock, file, socket};
@@ -40,13 +40,6 @@ pub struct Kernel {
     linger2_s: u8,
     /// For sockets that cannot throw away, and files that cannot be sent.
     scratch: Vec<u8>,
-}
-
-/// Before this the wall clock is not plausible: a device without one starts in 1970. 2024-01-01.
-const PLAUSIBLE_S: i64 = 1_704_067_200;
-/// Seconds since 1970, if a clock that was set can say so.
-pub(super) fn plausible(unix_s: i64) -> Option<i64> {
-    Some(unix_s).filter(|s| *s >= PLAUSIBLE_S)
 }
 
 /// Size of the scratch buffer, for the memory plan.
@@ -266,6 +259,14 @@ impl Net for Kernel {
 
     fn pauses(error: &io::Error) -> bool {
         socket::accept_pauses(error)
+    }
+
+    fn retune(&mut self, config: &Config) {
+        self.linger2_s = config.linger2_s;
+        for fd in &self.listeners {
+            // A unix socket has no such option; a TCP one takes what was checked.
+            let _ = socket::set_linger2(fd.as_fd(), config.linger2_s);
+        }
     }
 
     fn close_listeners(&mut self) {

@@ -8,6 +8,7 @@
 //! - no byte is read before it has a home.
 
 mod accept;
+mod access;
 mod addresses;
 mod answer;
 mod buffers;
@@ -19,6 +20,7 @@ pub mod kernel;
 mod lending;
 pub mod net;
 mod queue;
+mod reload;
 mod slots;
 mod stop;
 pub mod teardown;
@@ -30,6 +32,7 @@ use crate::config::{Config, Fixed, Sizes, StartError};
 use crate::connection::limits::Limits;
 use crate::connection::state::Teardown;
 use crate::connection::time::{Ms, Turn, Wall};
+use crate::report::access::Access;
 use crate::report::counters::Counters;
 use crate::report::sink;
 use crate::site::{SHELF_BYTES, Site};
@@ -40,6 +43,8 @@ use clock::Clock;
 use identity::Proxies;
 use net::{EVENTS, Event, Net, Token};
 use queue::Queue;
+pub use reload::Reread;
+use reload::Sites;
 use slots::Slots;
 use std::io;
 use std::rc::Rc;
@@ -57,10 +62,12 @@ const PRESSURE_MS: u32 = 100;
 const PATIENCE_MS: u32 = 10;
 
 /// The loop and all it owns.
-#[derive(Debug)]
 pub struct Reactor<N: Net> {
     net: N,
-    site: Site,
+    sites: Sites,
+    /// What is in force.
+    config: Config,
+    reread: Option<Reread>,
     teardown: Teardown,
     limits: Rc<Limits>,
     slots: Slots<N::Socket>,
@@ -82,6 +89,8 @@ pub struct Reactor<N: Net> {
     clock: Clock,
     events: Vec<Event>,
     counters: Counters,
+    /// The access log, if one is kept.
+    access: Option<Box<Access>>,
     /// Stopping: the moment at which everything left is cut.
     stop: Option<Ms>,
     /// Looks at what is queued in a socket that has no buffer.
@@ -98,7 +107,8 @@ impl<N: Net> Reactor<N> {
         let door = Door::new(net.listeners());
         let seed = u32::try_from(net.wall_s().unwrap_or(0) & 0xffff_ffff).unwrap_or(1);
         Self {
-            site,
+            sites: Sites::new(site),
+            reread: None,
             teardown,
             limits: Rc::new(config.limits.clone()),
             slots: Slots::new(slots),
@@ -119,9 +129,20 @@ impl<N: Net> Reactor<N> {
             clock: Clock::default(),
             events: Vec::with_capacity(EVENTS),
             counters: Counters::new(),
+            access: None,
             stop: None,
             peeked: vec![0; PEEK_BYTES],
             net,
+            config,
+        }
+    }
+
+    /// Says how the configuration is read again.
+    #[must_use]
+    pub fn with_reread(self, reread: Reread) -> Self {
+        Self {
+            reread: Some(reread),
+            ..self
         }
     }
 
@@ -179,6 +200,7 @@ impl<N: Net> Reactor<N> {
         self.relieve(&turn);
         self.accept(&turn);
         self.stop_if_due(&turn);
+        self.flush_access();
         self.counters.log_dropped(u64::from(sink::dropped()));
         sink::flush();
         Ok(())
@@ -204,7 +226,7 @@ impl<N: Net> Reactor<N> {
             sleep_ms = Some(sleep_ms.unwrap_or(u32::MAX).min(PATIENCE_MS));
         }
         let pressed = !self.waiting.is_empty() || self.door.is_ready(now);
-        if pressed || sink::pending() {
+        if pressed || sink::pending() || self.access_waits() {
             sleep_ms = Some(sleep_ms.unwrap_or(u32::MAX).min(PRESSURE_MS));
         }
         let others = [self.door.paused_until(), self.stop];
@@ -255,6 +277,8 @@ pub fn sizes() -> Sizes {
         slot_side_bytes: Timers::bytes_each() + 4 * Queue::bytes_each() + Addresses::bytes_each(),
         work_bytes: Works::bytes_each(),
         shelf_bytes: SHELF_BYTES,
+        access_line_bytes: Access::bytes_each(),
+        access_bytes: Access::bytes_fixed(),
         fixed: vec![
             Fixed {
                 what: "events",
@@ -298,14 +322,16 @@ pub fn check(config: &Config) -> Result<(), StartError> {
 ///
 /// # Errors
 /// A [`StartError`] when something that was asked for cannot be had.
-pub fn serve(config: &Config) -> Result<(), StartError> {
+pub fn serve(config: &Config, reread: Reread) -> Result<(), StartError> {
     let site = Site::new(config)?;
     let kernel = kernel::Kernel::open(config)?;
     let announcement = kernel.announcement(config);
-    let mut reactor = Reactor::new(kernel, site, config, teardown::BUILT);
+    let mut reactor = Reactor::new(kernel, site, config, teardown::BUILT).with_reread(reread);
+    reactor.log_accesses(Access::open(config)?);
     log::info!("{announcement}");
     sink::ready();
     let outcome = reactor.run();
+    reactor.end_access();
     for line in reactor.counters().lines() {
         log::info!("stopped: {line}");
     }

@@ -4,6 +4,7 @@
 //! simulation has another. Invariants: every call returns at once; a token carries the generation
 //! of its slot, so that an event for a slot that was reused is known as stale.
 
+use crate::config::Config;
 use crate::connection::How;
 use crate::connection::linger::Queues;
 use crate::connection::time::Ms;
@@ -109,6 +110,9 @@ pub trait Net {
 
     /// Whether this error of `accept` means that the system is short of something.
     fn pauses(error: &io::Error) -> bool;
+
+    /// A reload has changed what can be changed while the server serves.
+    fn retune(&mut self, _: &Config) {}
 
     /// Closes all listeners; who is still queued is reset by the kernel.
     fn close_listeners(&mut self);

@@ -22,6 +22,10 @@ impl<N: Net> Reactor<N> {
                     );
                     self.begin_stop(turn);
                 }
+                (Signal::Reload, None) => self.reload(),
+                (Signal::Reload, Some(_)) => log::warn!("not reloaded: the server stops"),
+                (Signal::Reopen, _) => self.reopen_logs(),
+                (Signal::Tell, _) => self.tell(),
                 (Signal::Terminate | Signal::Interrupt, _) => {
                     log::info!("stopping now");
                     self.stop = Some(turn.now);
@@ -29,6 +33,15 @@ impl<N: Net> Reactor<N> {
                     self.net.close_listeners();
                 }
             }
+        }
+    }
+
+    /// Says what was counted so far, and what is going on.
+    fn tell(&self) {
+        let (live, of) = (self.slots.len(), self.config.connections);
+        log::info!("counters: {live} of {of} slots are taken");
+        for line in self.counters.lines() {
+            log::info!("counters: {line}");
         }
     }
 

@@ -46,6 +46,22 @@ impl<N: Net> Reactor<N> {
         (self.works.free(), self.works.count())
     }
 
+    /// A response on its way has its line waiting in the access log, and nothing else has.
+    fn check_access(&self) {
+        let Some(access) = &self.access else { return };
+        for index in self.slots.indices() {
+            let lines = access.holds(index);
+            let state = self.slots.get(index).map(|slot| slot.connection.state());
+            let fits = match state {
+                None | Some(State::Idle | State::Head | State::Closed) => lines == 0,
+                Some(State::Body) => lines == 1,
+                Some(State::Respond) => lines > 0,
+                Some(State::Linger) => lines < 2,
+            };
+            assert!(fits, "slot {index} in {state:?}: {lines} lines");
+        }
+    }
+
     /// Asserts what must hold between two turns. For tests: it looks at everything.
     ///
     /// # Panics
@@ -55,6 +71,7 @@ impl<N: Net> Reactor<N> {
         reason = "a check for tests; never called by the server"
     )]
     pub fn check(&self) {
+        self.check_access();
         let held = self
             .slots
             .iter()

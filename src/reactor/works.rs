@@ -32,6 +32,8 @@ pub(super) struct Works {
 struct Held {
     work: Work,
     client: Option<Key>,
+    /// Of [`Sites::epoch`](super::reload::Sites::epoch).
+    epoch: u16,
 }
 
 impl Works {
@@ -68,23 +70,34 @@ impl Works {
     }
 
     /// Takes a work into a free place. Where there is none it stays: ask [`Works::has_room`] first.
-    fn put(&mut self, work: &mut Option<Work>, client: Option<Key>) -> Option<u16> {
+    fn put(&mut self, work: &mut Option<Work>, client: Option<Key>, epoch: u16) -> Option<u16> {
         let at = self.free.pop()?;
         let place = self.places.get_mut(usize::from(at))?;
-        *place = work.take().map(|work| Held { work, client });
+        *place = work.take().map(|work| Held {
+            work,
+            client,
+            epoch,
+        });
         Some(at)
     }
 
-    fn get_mut(&mut self, at: u16) -> Option<&mut Work> {
+    /// The work at this place, and the epoch of its site.
+    fn get_mut(&mut self, at: u16) -> Option<(&mut Work, u16)> {
         let held = self.places.get_mut(usize::from(at))?.as_mut();
-        held.map(|held| &mut held.work)
+        held.map(|held| (&mut held.work, held.epoch))
+    }
+
+    /// A work of this epoch is not done.
+    #[must_use]
+    pub(super) fn is_used(&self, epoch: u16) -> bool {
+        self.places.iter().flatten().any(|held| held.epoch == epoch)
     }
 
     /// Takes a work out.
-    fn take(&mut self, at: u16) -> Option<Work> {
+    fn take(&mut self, at: u16) -> Option<(Work, u16)> {
         let held = self.places.get_mut(usize::from(at))?.take()?;
         self.free.push(at);
-        Some(held.work)
+        Some((held.work, held.epoch))
     }
 
     /// How many places are free.
@@ -105,16 +118,17 @@ impl<N: Net> Reactor<N> {
     pub(super) fn begin_pieces(&mut self, index: u16, pieces: Pieces, turn: &Turn<'_>) {
         self.end_pieces(index);
         let Some(slot) = self.slots.get_mut(index) else {
-            self.site.release(pieces.work);
+            self.sites.current().release(pieces.work);
             return;
         };
         let mut work = Some(pieces.work);
-        slot.work = self.works.put(&mut work, slot.counted);
+        let epoch = self.sites.epoch();
+        slot.work = self.works.put(&mut work, slot.counted, epoch);
         slot.file = Some(pieces.file);
         if let Some(work) = work {
             debug_assert!(false, "an answer in pieces without a place for its work");
             slot.connection.truncated(turn);
-            self.site.release(work);
+            self.sites.current().release(work);
         }
     }
 
@@ -126,8 +140,14 @@ impl<N: Net> Reactor<N> {
 
     /// A work goes home.
     pub(super) fn release_work(&mut self, at: Option<u16>) {
-        if let Some(work) = at.and_then(|at| self.works.take(at)) {
-            self.site.release(work);
+        let Some((work, epoch)) = at.and_then(|at| self.works.take(at)) else {
+            return;
+        };
+        if let Some(site) = self.sites.of(epoch) {
+            site.release(work);
+        }
+        if epoch != self.sites.epoch() {
+            self.forget_sites();
         }
     }
 
@@ -140,11 +160,12 @@ impl<N: Net> Reactor<N> {
             return Step::Blocked;
         }
         let work = slot.work.and_then(|at| self.works.get_mut(at));
-        let (Some(work), Some(file)) = (work, &slot.file) else {
+        let work = work.and_then(|(work, epoch)| Some((work, self.sites.of(epoch)?)));
+        let (Some((work, site)), Some(file)) = (work, &slot.file) else {
             slot.connection.truncated(turn); // cannot be; and it would never end
             return Step::Moved;
         };
-        match self.site.prepare(work, file.as_fd(), turn.now) {
+        match site.prepare(work, file.as_fd(), turn.now) {
             Ok(Prepared::Ready) => {}
             Ok(Prepared::Later) => {
                 budget.later = true;
@@ -199,12 +220,13 @@ impl<N: Net> Reactor<N> {
             return;
         };
         let work = slot.work.and_then(|at| self.works.get_mut(at));
-        let (Some(work), Some(file), Some(buffer)) = (work, &slot.file, slot.buffer) else {
+        let work = work.and_then(|(work, epoch)| Some((work, self.sites.of(epoch)?)));
+        let (Some((work, site)), Some(file), Some(buffer)) = (work, &slot.file, slot.buffer) else {
             return;
         };
         let (_, output) = self.buffers.halves(buffer);
         let room = slot.connection.room_for_piece(output);
-        let Ok(piece) = self.site.produce(work, file.as_fd(), room) else {
+        let Ok(piece) = site.produce(work, file.as_fd(), room) else {
             slot.connection.truncated(turn);
             return;
         };
@@ -212,6 +234,10 @@ impl<N: Net> Reactor<N> {
         slot.offset = offset;
         slot.connection
             .produced(piece.bytes, length, piece.last, output, turn);
+        self.note_piece(index, piece.bytes, length, turn);
+        let Some(slot) = self.slots.get_mut(index) else {
+            return;
+        };
         if !slot.connection.has_pieces() {
             self.end_pieces(index);
         }

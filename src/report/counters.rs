@@ -98,6 +98,8 @@ pub struct Counters {
     accepted: u64,
     refused_address: u64,
     accept_pauses: u64,
+    reloads: u64,
+    refused_reloads: u64,
     requests: u64,
     responses: [u64; CLASSES.len()],
     rejects: [u64; REJECTS.len()],
@@ -107,6 +109,7 @@ pub struct Counters {
     bytes_sent: u64,
     bytes_discarded: u64,
     log_dropped: u64,
+    access_dropped: u64,
 }
 
 /// One more of `of`.
@@ -132,6 +135,8 @@ impl Counters {
             accepted: 0,
             refused_address: 0,
             accept_pauses: 0,
+            reloads: 0,
+            refused_reloads: 0,
             requests: 0,
             responses: [0; CLASSES.len()],
             rejects: [0; REJECTS.len()],
@@ -141,6 +146,7 @@ impl Counters {
             bytes_sent: 0,
             bytes_discarded: 0,
             log_dropped: 0,
+            access_dropped: 0,
         }
     }
 
@@ -157,6 +163,16 @@ impl Counters {
     /// Accepting paused: no slot, or no file descriptor.
     pub fn pause_accept(&mut self) {
         self.accept_pauses = self.accept_pauses.saturating_add(1);
+    }
+
+    /// A new configuration was taken.
+    pub fn reload(&mut self) {
+        self.reloads = self.reloads.saturating_add(1);
+    }
+
+    /// A new configuration was refused.
+    pub fn refuse_reload(&mut self) {
+        self.refused_reloads = self.refused_reloads.saturating_add(1);
     }
 
     /// A request head was read whole.
@@ -207,6 +223,11 @@ impl Counters {
         self.log_dropped = total;
     }
 
+    /// So many lines of the access log were dropped.
+    pub fn access_dropped(&mut self, lines: u64) {
+        self.access_dropped = self.access_dropped.saturating_add(lines);
+    }
+
     /// Connections that ended for this reason.
     #[must_use]
     pub fn closes(&self, reason: CloseReason) -> u64 {
@@ -231,10 +252,13 @@ impl Counters {
             ("", "accepted", self.accepted),
             ("", "refused-address", self.refused_address),
             ("", "accept-pauses", self.accept_pauses),
+            ("", "reloads", self.reloads),
+            ("", "refused-reloads", self.refused_reloads),
             ("", "requests", self.requests),
             ("", "bytes-sent", self.bytes_sent),
             ("", "bytes-discarded", self.bytes_discarded),
             ("", "log-dropped", self.log_dropped),
+            ("", "access-dropped", self.access_dropped),
         ];
         let responses = CLASSES
             .iter()
@@ -328,14 +352,16 @@ mod tests {
         counters.sent(u64::MAX);
         counters.discarded(7);
         counters.log_dropped(3);
+        counters.access_dropped(4);
+        counters.access_dropped(1);
         counters.pause_accept();
         counters.refuse_address();
         assert_eq!(
             counters.lines().concat(),
             "accepted=2 refused-address=1 accept-pauses=1 requests=1 \
-             bytes-sent=18446744073709551615 bytes-discarded=7 log-dropped=3 response.2xx=1 \
-             response.5xx=1 reject.unknown-version=1 close.drained=1 misuse.overrun=1 \
-             evicted.linger-old=1"
+             bytes-sent=18446744073709551615 bytes-discarded=7 log-dropped=3 access-dropped=5 \
+             response.2xx=1 response.5xx=1 reject.unknown-version=1 close.drained=1 \
+             misuse.overrun=1 evicted.linger-old=1"
         );
     }
 

@@ -25,16 +25,25 @@ pub(crate) struct Line {
 impl Line {
     /// A whole line: prefix, level if it is a warning or an error, message.
     pub(crate) fn new(level: Level, message: fmt::Arguments<'_>) -> Self {
+        Self::of(prefix(level), message)
+    }
+
+    /// The same behind its time.
+    pub(crate) fn dated(time: &str, level: Level, message: fmt::Arguments<'_>) -> Self {
+        Self::of(time, format_args!(" {}{message}", prefix(level)))
+    }
+
+    /// A whole line that is a message and nothing else.
+    pub(crate) fn plain(message: fmt::Arguments<'_>) -> Self {
+        Self::of("", message)
+    }
+
+    fn of(prefix: &str, message: fmt::Arguments<'_>) -> Self {
         let mut line = Self {
             bytes: [0; LINE_BYTES],
             len: 0,
             keep: 0,
             cut: false,
-        };
-        let prefix = match level {
-            Level::Error => "adieu: error: ",
-            Level::Warn => "adieu: warning: ",
-            Level::Info | Level::Debug | Level::Trace => "adieu: ",
         };
         // The one error a message can cause is its own Display's; what it wrote until then stays.
         let _ = line
@@ -102,6 +111,15 @@ impl Line {
     }
 }
 
+/// What a line begins with.
+fn prefix(level: Level) -> &'static str {
+    match level {
+        Level::Error => "adieu: error: ",
+        Level::Warn => "adieu: warning: ",
+        Level::Info | Level::Debug | Level::Trace => "adieu: ",
+    }
+}
+
 impl Write for Line {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for c in text.chars() {
@@ -135,6 +153,12 @@ mod tests {
         assert_eq!(line(Level::Debug, "ready"), "adieu: ready\n");
         assert_eq!(line(Level::Warn, "slow"), "adieu: warning: slow\n");
         assert_eq!(line(Level::Error, "gone"), "adieu: error: gone\n");
+    }
+
+    #[test]
+    fn a_time_stands_before_everything() {
+        let line = Line::dated("1970", Level::Warn, format_args!("slow\n{}", 1));
+        assert_eq!(line.as_bytes(), b"1970 adieu: warning: slow\\n1\n");
     }
 
     #[test]

@@ -2,7 +2,15 @@
 //!
 //! Owns numbers and lines. It must not decide anything, allocate after the start or block.
 
+pub mod access;
 pub mod counters;
+mod escape;
+mod form;
 mod line;
+mod pending;
 mod ring;
 pub mod sink;
+mod stamp;
+mod target;
+
+pub use form::Asked;

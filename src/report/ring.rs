@@ -1,12 +1,10 @@
 //! A byte ring of fixed size that takes whole lines.
 //!
-//! Owns the bytes that wait for the log's target, and counts the lines that found no room. It must
+//! Owns the bytes that wait for a log's target, and counts the lines that found no room. It must
 //! not write anywhere itself. Invariants: `len <= bytes.len()`; a line is in it whole or not at
 //! all, so the front is the rest of a line at most once: after a short write.
 
 use super::line::Line;
-use log::Level;
-use std::io;
 
 /// The ring.
 #[derive(Debug)]
@@ -16,16 +14,22 @@ pub(crate) struct Ring {
     len: usize,
     /// Lines dropped since the last line that said so.
     dropped: u32,
+    /// All that were dropped.
+    dropped_total: u64,
+    /// The line that says how many were dropped.
+    notice: fn(u32) -> Line,
 }
 
 impl Ring {
     /// An empty ring of this size, allocated now and never again.
-    pub(crate) fn new(size_bytes: usize) -> Self {
+    pub(crate) fn new(size_bytes: usize, notice: fn(u32) -> Line) -> Self {
         Self {
             bytes: vec![0; size_bytes].into_boxed_slice(),
             start: 0,
             len: 0,
             dropped: 0,
+            dropped_total: 0,
+            notice,
         }
     }
 
@@ -36,62 +40,91 @@ impl Ring {
 
     /// Takes the line whole, and before it, if lines were dropped, one line that says how many.
     /// False when it does not fit: it is dropped and counted.
-    pub(crate) fn push(&mut self, line: &Line) -> bool {
+    pub(crate) fn push(&mut self, line: &[u8]) -> bool {
         let fits = if self.dropped == 0 {
-            self.append(line.as_bytes())
+            self.append(line)
         } else {
-            let notice = notice(self.dropped);
-            let need = notice
-                .as_bytes()
-                .len()
-                .saturating_add(line.as_bytes().len());
+            let notice = (self.notice)(self.dropped);
+            let need = notice.as_bytes().len().saturating_add(line.len());
             let fits = need <= self.room();
             if fits {
                 self.append(notice.as_bytes());
-                self.append(line.as_bytes());
+                self.append(line);
                 self.dropped = 0;
             }
             fits
         };
         if !fits {
-            self.dropped = self.dropped.saturating_add(1);
+            self.count_dropped();
         }
         fits
     }
 
-    /// Hands what waits to `write` until it is empty, or `write` takes nothing or fails. The word
-    /// that lines were dropped goes out too, also when no further line comes.
-    pub(crate) fn flush(&mut self, mut write: impl FnMut(&[u8]) -> io::Result<usize>) {
-        loop {
-            if self.len == 0 {
-                if self.dropped == 0 || !self.append(notice(self.dropped).as_bytes()) {
-                    return;
-                }
-                self.dropped = 0;
-            }
-            match write(self.front()) {
-                Ok(0) => return,
-                Ok(taken) => self.consume(taken),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => (),
-                Err(_) => return,
-            }
-        }
+    /// A line was dropped, here or elsewhere: the next one that is taken says so.
+    pub(crate) fn count_dropped(&mut self) {
+        self.dropped = self.dropped.saturating_add(1);
+        self.dropped_total = self.dropped_total.saturating_add(1);
     }
 
-    fn room(&self) -> usize {
+    /// Something waits; the word that lines were dropped stands in line too, also when no further
+    /// line comes.
+    pub(crate) fn waits(&mut self) -> bool {
+        if self.len == 0 && self.dropped > 0 && self.append((self.notice)(self.dropped).as_bytes())
+        {
+            self.dropped = 0;
+        }
+        self.len > 0
+    }
+
+    /// The length of the first line, or of what is left of it, its line feed included; 0: none.
+    pub(crate) fn line_bytes(&self) -> usize {
+        let front = self.front();
+        let wrapped = self
+            .bytes
+            .get(..self.len.saturating_sub(front.len()))
+            .unwrap_or_default();
+        let end = front.iter().chain(wrapped).position(|b| *b == b'\n');
+        end.map_or(self.len, |at| at.saturating_add(1))
+    }
+
+    /// The first line, copied to the front of `into` as far as it fits; how many bytes.
+    pub(crate) fn first_line(&self, into: &mut [u8]) -> usize {
+        let most = self.line_bytes().min(into.len());
+        let wrapped = self.bytes.iter();
+        let line = self.front().iter().chain(wrapped).take(most);
+        for (to, from) in into.iter_mut().zip(line) {
+            *to = *from;
+        }
+        most
+    }
+
+    /// All lines that were dropped since it was made, and those that wait where `and_waiting`: they
+    /// will never be written.
+    pub(crate) fn dropped_total(&self, and_waiting: bool) -> u64 {
+        let front = self.front();
+        let wrapped = self.bytes.iter().take(self.len.saturating_sub(front.len()));
+        let ends = front.iter().chain(wrapped).filter(|b| **b == b'\n');
+        let waiting = if and_waiting { ends.count() } else { 0 };
+        self.dropped_total
+            .saturating_add(u64::try_from(waiting).unwrap_or(0))
+    }
+
+    /// The bytes that find room.
+    pub(crate) fn room(&self) -> usize {
         self.bytes.len().saturating_sub(self.len)
     }
 
     /// The bytes that wait, as far as they lie in a row.
-    fn front(&self) -> &[u8] {
+    pub(crate) fn front(&self) -> &[u8] {
         let end = self.start.saturating_add(self.len).min(self.bytes.len());
         self.bytes.get(self.start..end).unwrap_or_default()
     }
 
-    fn consume(&mut self, taken: usize) {
-        let taken = taken.min(self.front().len());
-        self.len = self.len.saturating_sub(taken);
-        self.start = self.wrapped(self.start.saturating_add(taken));
+    /// So many bytes at the front are done with.
+    pub(crate) fn consume(&mut self, bytes: usize) {
+        let bytes = bytes.min(self.len);
+        self.len = self.len.saturating_sub(bytes);
+        self.start = self.wrapped(self.start.saturating_add(bytes));
         if self.len == 0 {
             self.start = 0;
         }
@@ -125,42 +158,42 @@ impl Ring {
     }
 }
 
-/// The line that says how many were dropped.
-fn notice(dropped: u32) -> Line {
-    let plural = if dropped == 1 { "" } else { "s" };
-    Line::new(
-        Level::Warn,
-        format_args!("{dropped} log line{plural} dropped"),
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use log::Level;
 
-    fn line(text: &str) -> Line {
-        Line::new(Level::Info, format_args!("{text}"))
+    fn ring(size_bytes: usize) -> Ring {
+        Ring::new(size_bytes, |dropped| {
+            let plural = if dropped == 1 { "" } else { "s" };
+            let words = format_args!("{dropped} log line{plural} dropped");
+            Line::new(Level::Warn, words)
+        })
     }
 
-    /// Flushes into memory, `most` bytes a call, `calls` calls.
-    fn flushed(ring: &mut Ring, most: usize, mut calls: usize) -> String {
+    fn line(text: &str) -> Vec<u8> {
+        let line = Line::new(Level::Info, format_args!("{text}"));
+        line.as_bytes().to_vec()
+    }
+
+    /// Takes what waits into memory, `most` bytes a call, `calls` calls.
+    fn flushed(ring: &mut Ring, most: usize, calls: usize) -> String {
         let mut out = Vec::new();
-        ring.flush(|bytes| {
-            if calls == 0 {
-                return Err(io::ErrorKind::WouldBlock.into());
+        for _ in 0..calls {
+            if !ring.waits() {
+                break;
             }
-            calls -= 1;
-            let taken = bytes.len().min(most);
-            out.extend_from_slice(&bytes[..taken]);
-            Ok(taken)
-        });
+            let taken = ring.front().len().min(most);
+            out.extend_from_slice(&ring.front()[..taken]);
+            ring.consume(taken);
+        }
         String::from_utf8(out).unwrap()
     }
 
     #[test]
     fn lines_come_out_in_order_however_little_is_taken_at_once() {
         for most in 1..20 {
-            let mut ring = Ring::new(64);
+            let mut ring = ring(64);
             let (mut expected, mut found) = (String::new(), String::new());
             for n in 0..200 {
                 assert!(ring.push(&line(&format!("line {n}"))));
@@ -178,7 +211,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_dropped_whole_and_counted_in_the_next_line() {
-        let mut ring = Ring::new(80);
+        let mut ring = ring(80);
         let kept = (0..20)
             .filter(|n| ring.push(&line(&format!("{n:05}"))))
             .count();
@@ -186,16 +219,19 @@ mod tests {
         assert_eq!(flushed(&mut ring, 100, 1).matches('\n').count(), 6);
         assert!(!ring.is_empty(), "14 lines are still to be told");
         assert!(ring.push(&line("back")));
+        assert_eq!(ring.dropped_total(false), 14);
+        assert_eq!(ring.dropped_total(true), 16); // with the word of them
         assert_eq!(
             flushed(&mut ring, 100, 9),
             "adieu: warning: 14 log lines dropped\nadieu: back\n"
         );
+        assert_eq!(ring.dropped_total(true), 14);
         assert!(ring.is_empty());
     }
 
     #[test]
     fn drops_are_told_also_when_no_further_line_comes() {
-        let mut ring = Ring::new(40);
+        let mut ring = ring(40);
         assert!(ring.push(&line("one")) && ring.push(&line("two")));
         assert!(!ring.push(&line("a line too many for the ring")));
         assert_eq!(
@@ -206,49 +242,29 @@ mod tests {
     }
 
     #[test]
-    fn a_stuck_or_failing_target_costs_nothing_but_lines() {
-        let mut ring = Ring::new(16_384);
-        for kind in [
-            io::ErrorKind::WouldBlock,
-            io::ErrorKind::StorageFull,
-            io::ErrorKind::BrokenPipe,
-        ] {
-            for n in 0..10_000 {
-                ring.push(&line(&format!("{n}")));
-                let mut calls = 0;
-                ring.flush(|_| {
-                    calls += 1;
-                    Err(kind.into())
-                });
-                assert_eq!(calls, 1);
-            }
+    fn the_first_line_is_found_wherever_it_lies() {
+        let mut ring = ring(40);
+        let mut room = [0; 64];
+        assert_eq!((ring.line_bytes(), ring.first_line(&mut room)), (0, 0));
+        for n in 0..100 {
+            let text = line(&"x".repeat(n % 9));
+            assert!(ring.push(&text) && ring.push(&line("second")));
+            assert_eq!(ring.line_bytes(), text.len());
+            assert_eq!(ring.first_line(&mut room), text.len());
+            assert_eq!(&room[..text.len()], text);
+            assert_eq!(ring.first_line(&mut room[..3]), 3);
+            ring.consume(text.len());
+            assert_eq!(ring.line_bytes(), line("second").len());
+            ring.consume(4);
+            assert_eq!(ring.line_bytes(), line("second").len() - 4);
+            ring.consume(usize::MAX);
+            assert!(ring.is_empty());
         }
-        ring.flush(|_| Ok(0));
-        assert!(!ring.is_empty());
-        let text = flushed(&mut ring, usize::MAX, 10);
-        assert!(text.starts_with("adieu: 0\nadieu: 1\n") && text.ends_with(" log lines dropped\n"));
-    }
-
-    #[test]
-    fn an_interrupted_write_is_tried_again() {
-        let mut ring = Ring::new(100);
-        ring.push(&line("one"));
-        let mut calls = 0;
-        ring.flush(|bytes| {
-            calls += 1;
-            if calls < 3 {
-                Err(io::ErrorKind::Interrupted.into())
-            } else {
-                Ok(bytes.len())
-            }
-        });
-        assert_eq!(calls, 3);
-        assert!(ring.is_empty());
     }
 
     #[test]
     fn a_ring_without_room_drops_everything() {
-        let mut ring = Ring::new(0);
+        let mut ring = ring(0);
         assert!(!ring.push(&line("one")));
         assert_eq!(flushed(&mut ring, 10, 10), "");
     }

@@ -6,9 +6,14 @@
 //! it speaks only before that, and only when the standard error is a terminal. Invariants: a line
 //! goes out whole and in order, or is dropped and counted; the lock is never waited for.
 
-use super::line::Line;
+use super::line::{LINE_BYTES, Line};
 use super::ring::Ring;
-use crate::sys::stderr::Stderr;
+use super::stamp::Stamps;
+use super::target::{Facility, Target};
+use crate::config::{Config, LogTarget, StartError};
+use crate::connection::time::plausible;
+use crate::sys::clock;
+use crate::sys::standard::Standard;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use simple_logger::SimpleLogger;
 use std::fmt;
@@ -21,7 +26,26 @@ pub const RING_BYTES: usize = 16 * 1024;
 /// The ring and where it is written to.
 struct Outlet {
     ring: Ring,
-    stderr: Stderr,
+    target: Target,
+    stamps: Stamps,
+}
+
+impl Outlet {
+    /// Puts a record into the ring; false when there is no room. In a file its time stands before
+    /// it; elsewhere whoever reads puts one there.
+    fn push(&mut self, record: &Record<'_>) -> bool {
+        let (level, message) = (record.level(), *record.args());
+        let line = if self.target.is_file() {
+            let stamp = self.stamps.of(plausible(clock::wall_s()));
+            let time = stamp
+                .as_ref()
+                .map(|stamp| std::str::from_utf8(&stamp.rfc3339));
+            Line::dated(time.and_then(Result::ok).unwrap_or("-"), level, message)
+        } else {
+            Line::new(level, message)
+        };
+        self.ring.push(line.as_bytes())
+    }
 }
 
 /// The logger: one for the process, for `log::set_logger` takes only one.
@@ -43,10 +67,51 @@ static SINK: Sink = Sink::new();
 
 /// Makes the sink the process's logger, at this level. Again: only changes the level.
 pub fn install(level: LevelFilter) {
-    SINK.open(Stderr::open(), level);
+    SINK.open(level);
     // It fails when a logger is set already: ours, or a test's.
     let _ = log::set_logger(&SINK);
     log::set_max_level(level);
+}
+
+/// From now on the log goes where `config` says; what waits goes there, too.
+///
+/// # Errors
+/// Its file cannot be opened.
+pub fn direct(config: &Config) -> Result<(), StartError> {
+    let word = &config.log_target;
+    let fault = |what: String| {
+        let cure = "name a place that the server's user may write to";
+        StartError::runtime("log.target", what, cure)
+    };
+    let named = LogTarget::parse(word).ok_or_else(|| fault(format!("{word} is no target")))?;
+    let elsewhere = named != LogTarget::Stderr;
+    let target = Target::open(named, config.log_target_bytes, LINE_BYTES, Facility::Daemon)
+        .map_err(|error| fault(format!("cannot open {word}: {error}")))?;
+    if elsewhere {
+        SINK.starting.store(false, ORDER);
+    }
+    if let Ok(mut guard) = SINK.outlet.try_lock()
+        && let Some(outlet) = guard.as_mut()
+    {
+        outlet.target.leave(&mut outlet.ring);
+        outlet.target = target;
+    }
+    Ok(())
+}
+
+/// Opens what has the name of the log's file now, for it may have been renamed or removed. Where
+/// that fails the old one stays.
+///
+/// # Errors
+/// As open(2) and connect(2).
+pub fn reopen() -> std::io::Result<()> {
+    let Ok(mut guard) = SINK.outlet.try_lock() else {
+        return Ok(());
+    };
+    match guard.as_mut() {
+        Some(Outlet { ring, target, .. }) => target.reopen(ring),
+        None => Ok(()),
+    }
 }
 
 /// The start is over: from now on nothing blocks.
@@ -76,7 +141,7 @@ pub fn dropped() -> u32 {
 pub fn last_words(words: &impl fmt::Display) {
     SINK.flush_ring();
     let line = Line::new(Level::Error, format_args!("{words}"));
-    let stderr = Stderr::open();
+    let stderr = Standard::error();
     let mut rest = line.as_bytes();
     while let Ok(taken @ 1..) = stderr.write(rest) {
         rest = rest.get(taken..).unwrap_or_default();
@@ -98,17 +163,21 @@ impl Sink {
     }
 
     /// Allocates the ring, and on a terminal the logger of the start. A second time does nothing.
-    fn open(&self, stderr: Stderr, level: LevelFilter) {
+    fn open(&self, level: LevelFilter) {
         let Ok(mut outlet) = self.outlet.try_lock() else {
             return;
         };
         if outlet.is_some() {
             return;
         }
-        let terminal = stderr.is_terminal();
+        // The standard error needs no opening that could fail.
+        let opened = Target::open(LogTarget::Stderr, 0, LINE_BYTES, Facility::Daemon);
+        let Ok(target) = opened else { return };
+        let terminal = target.is_terminal();
         *outlet = Some(Outlet {
-            ring: Ring::new(RING_BYTES),
-            stderr,
+            ring: Ring::new(RING_BYTES, notice),
+            target,
+            stamps: Stamps::default(),
         });
         if terminal {
             // Constructed, not init-ed: the process's logger is this sink.
@@ -120,9 +189,8 @@ impl Sink {
 
     /// Puts a record into the ring; drops it when there is no room, no ring, or the lock is taken.
     fn push(&self, record: &Record<'_>) {
-        let line = Line::new(record.level(), *record.args());
         let kept = match self.outlet.try_lock() {
-            Ok(mut guard) => guard.as_mut().is_some_and(|outlet| outlet.ring.push(&line)),
+            Ok(mut guard) => guard.as_mut().is_some_and(|outlet| outlet.push(record)),
             Err(_) => false,
         };
         self.pending.store(true, ORDER);
@@ -138,11 +206,21 @@ impl Sink {
         let Ok(mut guard) = self.outlet.try_lock() else {
             return;
         };
-        if let Some(Outlet { ring, stderr }) = guard.as_mut() {
-            ring.flush(|bytes| stderr.write(bytes));
+        if let Some(Outlet { ring, target, .. }) = guard.as_mut() {
+            // There is nobody left to tell of a trouble.
+            let _ = target.flush(ring);
             self.pending.store(!ring.is_empty(), ORDER);
         }
     }
+}
+
+/// The line that says how many were dropped.
+fn notice(dropped: u32) -> Line {
+    let plural = if dropped == 1 { "" } else { "s" };
+    Line::new(
+        Level::Warn,
+        format_args!("{dropped} log line{plural} dropped"),
+    )
 }
 
 impl Log for Sink {
@@ -181,10 +259,11 @@ mod tests {
     fn waiting(sink: &Sink) -> Vec<u8> {
         let mut out = Vec::new();
         let mut guard = sink.outlet.lock().unwrap();
-        guard.as_mut().unwrap().ring.flush(|bytes| {
-            out.extend_from_slice(bytes);
-            Ok(bytes.len())
-        });
+        let ring = &mut guard.as_mut().unwrap().ring;
+        while ring.waits() {
+            out.extend_from_slice(ring.front());
+            ring.consume(ring.front().len());
+        }
         out
     }
 
@@ -192,8 +271,8 @@ mod tests {
     fn records_wait_in_the_ring_and_overflow_is_counted() {
         let sink = Sink::new();
         record(&sink, "before the ring: dropped");
-        sink.open(Stderr::open(), LevelFilter::Info);
-        sink.open(Stderr::open(), LevelFilter::Info);
+        sink.open(LevelFilter::Info);
+        sink.open(LevelFilter::Info);
         assert_eq!(sink.dropped.load(ORDER), 1);
         record(&sink, "one\ntwo");
         assert!(sink.pending.load(ORDER));
@@ -211,7 +290,7 @@ mod tests {
     #[test]
     fn a_taken_lock_drops_the_record_and_waits_for_nothing() {
         let sink = Sink::new();
-        sink.open(Stderr::open(), LevelFilter::Info);
+        sink.open(LevelFilter::Info);
         let guard = sink.outlet.lock().unwrap();
         record(&sink, "lost");
         sink.flush_ring();
@@ -224,7 +303,7 @@ mod tests {
     #[test]
     fn the_terminals_logger_speaks_until_the_start_is_over() {
         let sink = Sink::new();
-        sink.open(Stderr::open(), LevelFilter::Info);
+        sink.open(LevelFilter::Info);
         log::set_max_level(LevelFilter::Info);
         let _ = sink
             .terminal

@@ -11,7 +11,8 @@
 //! - [`directory`]: the names in a directory
 //! - [`clock`]: the monotonic and the wall clock
 //! - [`signal`]: SIGTERM and SIGINT as bytes in a pipe
-//! - [`stderr`]: standard error without blocking
+//! - [`standard`]: standard error and standard output without blocking
+//! - [`outlet`]: files and syslog sockets that logs are written to
 //! - [`limits`]: how many files the process may open
 //!
 //! Invariants:
@@ -32,10 +33,11 @@ pub mod file;
 pub mod limits;
 mod listen;
 mod options;
+pub mod outlet;
 mod poll;
 pub mod signal;
 pub mod socket;
-pub mod stderr;
+pub mod standard;
 mod transfer;
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Signals as bytes in a pipe that the loop polls.
 //!
-//! Owns: the handlers of SIGTERM and SIGINT, the pipe, and SIGPIPE's being ignored. Must not: act
-//! on a signal; the reactor does, in its own time. A pipe rather than signalfd(2), for that needs a
-//! blocked signal mask, which children would inherit.
+//! Owns: the handlers of the signals in `CAUGHT`, the pipe, and SIGPIPE's being ignored. Must
+//! not: act on a signal; the reactor does, in its own time. A pipe rather than signalfd(2), for
+//! that needs a blocked signal mask, which children would inherit.
 //!
 //! Invariants: the handler makes one async-signal-safe call (signal-safety(7)), write(2) on a pipe
 //! that does not block, and keeps errno; there is one [`Signals`] at a time in a process; a full
@@ -30,11 +30,27 @@ static PIPE: AtomicI32 = AtomicI32::new(NONE);
 /// What the process was asked to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
-    /// SIGTERM: the system wants the server to stop.
+    /// SIGTERM, or SIGQUIT as nginx has it: the system wants the server to stop.
     Terminate,
     /// SIGINT: Ctrl-C, somebody at a terminal wants it to stop.
     Interrupt,
+    /// SIGHUP: the configuration has changed.
+    Reload,
+    /// SIGUSR1: the log files have been moved away.
+    Reopen,
+    /// SIGUSR2: somebody wants to know the counters.
+    Tell,
 }
+
+/// The signals that are caught, and what each means.
+const CAUGHT: [(c_int, Signal); 6] = [
+    (libc::SIGTERM, Signal::Terminate),
+    (libc::SIGQUIT, Signal::Terminate),
+    (libc::SIGINT, Signal::Interrupt),
+    (libc::SIGHUP, Signal::Reload),
+    (libc::SIGUSR1, Signal::Reopen),
+    (libc::SIGUSR2, Signal::Tell),
+];
 
 /// The signals caught. Dropping it gives them back their default, the end of the process; SIGPIPE
 /// stays ignored.
@@ -47,7 +63,7 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Catches SIGTERM and SIGINT and ignores SIGPIPE, for the whole process. A call they
+    /// Catches the signals of `CAUGHT` and ignores SIGPIPE, for the whole process. A call they
     /// interrupt starts again by itself where it can (SA_RESTART), except poll and its kin.
     ///
     /// # Errors
@@ -63,8 +79,9 @@ impl Signals {
             _write: write,
         };
         act(libc::SIGPIPE, libc::SIG_IGN)?;
-        act(libc::SIGTERM, handler_address())?;
-        act(libc::SIGINT, handler_address())?;
+        for (number, _) in CAUGHT {
+            act(number, handler_address())?;
+        }
         Ok(signals)
     }
 
@@ -87,10 +104,10 @@ impl Signals {
                 Err(_) => return None,
             }
             let [number] = byte;
-            match c_int::from(number) {
-                libc::SIGTERM => return Some(Signal::Terminate),
-                libc::SIGINT => return Some(Signal::Interrupt),
-                _ => {}
+            let mut caught = CAUGHT.iter();
+            let found = caught.find(|(known, _)| *known == c_int::from(number));
+            if let Some((_, signal)) = found {
+                return Some(*signal);
             }
         }
     }
@@ -99,8 +116,8 @@ impl Signals {
 impl Drop for Signals {
     fn drop(&mut self) {
         // The handlers go first, then the pipe they write to.
-        for signal in [libc::SIGTERM, libc::SIGINT] {
-            let undone = act(signal, libc::SIG_DFL);
+        for (number, _) in CAUGHT {
+            let undone = act(number, libc::SIG_DFL);
             debug_assert!(undone.is_ok(), "a default action was refused");
         }
         PIPE.store(NONE, Ordering::SeqCst);
@@ -113,7 +130,7 @@ extern "C" fn handler(signal: c_int) {
     let errno = unsafe { libc::__errno_location() };
     // SAFETY: `errno` is this thread's, valid for as long as the thread runs.
     let kept = unsafe { errno.read() };
-    // The two numbers caught are 2 and 15.
+    // The numbers caught are below 32.
     let byte = [u8::try_from(signal).unwrap_or(0)];
     let pipe = PIPE.load(Ordering::SeqCst);
     // SAFETY: `byte` is valid for reads of its one byte; on a closed or full pipe the call fails.
@@ -179,8 +196,20 @@ mod tests {
         raise(libc::SIGTERM);
         raise(libc::SIGINT);
         raise(libc::SIGPIPE);
-        assert_eq!(signals.take(), Some(Signal::Terminate));
-        assert_eq!(signals.take(), Some(Signal::Interrupt));
+        raise(libc::SIGHUP);
+        raise(libc::SIGUSR1);
+        raise(libc::SIGUSR2);
+        raise(libc::SIGQUIT);
+        for signal in [
+            Signal::Terminate,
+            Signal::Interrupt,
+            Signal::Reload,
+            Signal::Reopen,
+            Signal::Tell,
+            Signal::Terminate,
+        ] {
+            assert_eq!(signals.take(), Some(signal));
+        }
         assert_eq!(signals.take(), None);
 
         // Far more than the pipe holds: the handler does not block, and it keeps errno.

@@ -147,6 +147,21 @@ impl Server {
         });
     }
 
+    /// Waits for the `count`th line of its log that is such a one.
+    pub(crate) fn line(&self, count: usize, such: impl Fn(&String) -> bool) -> String {
+        let mut found = None;
+        eventually("a line of the log", || {
+            let lines = self.lines.lock().expect("no poison");
+            found = lines
+                .iter()
+                .filter(|line| such(line))
+                .nth(count - 1)
+                .cloned();
+            found.is_some()
+        });
+        found.expect("a line")
+    }
+
     /// Sends it a signal.
     pub(crate) fn signal(&self, name: &str) {
         let pid = self.pid().to_string();

@@ -14,10 +14,11 @@ use crate::tcp::{CLIENT, Pair, SERVER, Tcp};
 use crate::wire::{Mail, Wire};
 use adieu::config::network::Networks;
 use adieu::config::speaks::Speaks;
-use adieu::config::{Config, SiteConfig};
+use adieu::config::{AccessFormat, Config, SiteConfig};
 use adieu::connection::limits::Limits;
 use adieu::connection::state::Teardown;
 use adieu::reactor::Reactor;
+use adieu::report::access::Access;
 use adieu::report::counters::Counters;
 use adieu::site::Site;
 use std::cell::RefCell;
@@ -166,6 +167,8 @@ pub(crate) struct Scene {
     pub(crate) stops: bool,
     /// A proxy stands before the server and says whom it speaks for.
     pub(crate) proxied: bool,
+    /// Responses are logged.
+    logged: bool,
     slots: u16,
     buffers: u16,
     clients: usize,
@@ -186,7 +189,7 @@ pub(crate) struct Outcome {
     pub(crate) ms: u64,
 }
 
-fn scene(rng: &mut Rng) -> Scene {
+fn scene(seed: u64, rng: &mut Rng) -> Scene {
     let short = rng.chance(350);
     let stops = rng.chance(150);
     let clients = rng.size(2, 20);
@@ -199,6 +202,7 @@ fn scene(rng: &mut Rng) -> Scene {
         short,
         stops,
         proxied: rng.chance(250),
+        logged: seed % 2 == 1, // not drawn: who logs does nothing else
         slots,
         buffers,
         clients,
@@ -218,7 +222,7 @@ fn mishaps(rng: &mut Rng) -> Mishaps {
 
 fn build(seed: u64, root: &Root, trace: bool) -> (Scene, World) {
     let mut rng = Rng::new(seed);
-    let scene = scene(&mut rng);
+    let scene = scene(seed, &mut rng);
     let n = scene.clients;
     let mishaps = mishaps(&mut rng);
     let mut clients: Vec<Client> = vec![];
@@ -286,11 +290,16 @@ pub(crate) fn run(seed: u64, teardown: Teardown, root: &Root, trace: bool) -> Ou
         connections_per_address: scene.slots,
         trusted: Networks::parse(if scene.proxied { "10.0.0.0/8" } else { "none" }).unwrap(),
         speaks: Speaks::ProxyProtocol,
+        access: AccessFormat::Json,
+        access_target: "file:/dev/null".to_owned(),
         ..Config::default()
     };
     let world = Rc::new(RefCell::new(world));
     let site = Site::new(&config).unwrap();
     let mut reactor = Reactor::new(FakeNet(Rc::clone(&world)), site, &config, teardown);
+    if scene.logged {
+        reactor.log_accesses(Access::open(&config).unwrap());
+    }
     let mut turns = 0;
     while !world.borrow().is_over() && !reactor.finished() {
         turns += 1;

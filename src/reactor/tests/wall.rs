@@ -1,7 +1,7 @@
 //! A device without a clock of its own: what it says before anybody has told it the time.
 
 use super::*;
-use crate::reactor::kernel::plausible;
+use crate::connection::time::plausible;
 
 /// One answer for the index of the bundled site, and the same turn's clock.
 fn head(reactor: &mut Reactor<Told>, wall_s: Option<i64>) -> String {

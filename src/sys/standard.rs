@@ -1,10 +1,10 @@
-//! Standard error without blocking.
+//! Standard error and standard output without blocking.
 //!
-//! Owns: one way to write to what file descriptor 2 was at the start. Must not: set O_NONBLOCK on
-//! it (the open file is shared, with the shell and with children), format, buffer or try again.
+//! Owns: one way to write to what file descriptor 2 or 1 was at the start. Must not: set O_NONBLOCK
+//! on it (the open file is shared, with the shell and with children), format, buffer or try again.
 //!
-//! Invariants: a write never waits for whoever reads: see [`Stderr::write`] for the one
-//! reservation; descriptor 2 is left as it was.
+//! Invariants: a write never waits for whoever reads: see [`Standard::write`] for the one
+//! reservation; descriptors 1 and 2 are left as they were.
 #![allow(unsafe_code, reason = "write(2)")]
 
 use std::fs::OpenOptions;
@@ -19,9 +19,9 @@ use super::{file, transfer};
 /// What a pipe that polls writable takes without blocking (PIPE_BUF, pipe(7)).
 const PIECE: usize = 4096;
 
-/// Standard error as it was when this was made.
+/// A standard stream as it was when this was made.
 #[derive(Debug)]
-pub struct Stderr {
+pub struct Standard {
     way: Way,
 }
 
@@ -38,13 +38,19 @@ enum Way {
     Nowhere,
 }
 
-impl Stderr {
+impl Standard {
     /// Takes hold of standard error, by the best way there is: opening it anew through /proc, so
     /// that being non-blocking stays ours alone (not for regular files and sockets; not without
     /// /proc; not where the terminal belongs to another user).
     #[must_use]
-    pub fn open() -> Self {
+    pub fn error() -> Self {
         Self::of(io::stderr().as_fd())
+    }
+
+    /// Standard output, in the same way.
+    #[must_use]
+    pub fn output() -> Self {
+        Self::of(io::stdout().as_fd())
     }
 
     /// The same for any descriptor.
@@ -74,7 +80,7 @@ impl Stderr {
     /// # Errors
     ///
     /// `WouldBlock` while it is stuck; EPIPE if the reader is gone, ENOSPC if the disk is full;
-    /// EBADF if there is no standard error.
+    /// EBADF if there is no such stream.
     pub fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         match &self.way {
             Way::Own(fd) => write(fd.as_fd(), bytes),
@@ -117,7 +123,7 @@ fn is_socket(fd: &OwnedFd) -> bool {
 }
 
 /// write(2).
-fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
+pub(super) fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
     retried(|| {
         let from = bytes.as_ptr().cast();
         // SAFETY: `from` is valid for reads of `bytes.len()` bytes.
@@ -137,7 +143,7 @@ mod tests {
     use crate::sys::testing::{Dir, until};
 
     /// Writes until it is stuck: how many bytes went.
-    fn fill(stderr: &Stderr) -> usize {
+    fn fill(stderr: &Standard) -> usize {
         let mut sent = 0;
         until(|| match stderr.write(&[b'x'; 10_000]) {
             Ok(count) => {
@@ -158,8 +164,8 @@ mod tests {
     }
 
     /// The way taken without /proc.
-    fn shared(fd: BorrowedFd<'_>) -> Stderr {
-        Stderr {
+    fn shared(fd: BorrowedFd<'_>) -> Standard {
+        Standard {
             way: Way::Shared(fd.try_clone_to_owned().unwrap()),
         }
     }
@@ -171,7 +177,7 @@ mod tests {
             let stderr = if without_proc {
                 shared(writer.as_fd())
             } else {
-                Stderr::of(writer.as_fd())
+                Standard::of(writer.as_fd())
             };
             assert_eq!(matches!(stderr.way, Way::Own(_)), !without_proc);
             assert_eq!(stderr.write(b"").unwrap(), 0);
@@ -193,13 +199,13 @@ mod tests {
             let stderr = if without_proc {
                 shared(writer.as_fd())
             } else {
-                Stderr::of(writer.as_fd())
+                Standard::of(writer.as_fd())
             };
             drop(reader);
             let error = stderr.write(b"x").unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
             // Also if it was gone before the start.
-            let error = Stderr::of(writer.as_fd()).write(b"x").unwrap_err();
+            let error = Standard::of(writer.as_fd()).write(b"x").unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
         }
     }
@@ -207,7 +213,7 @@ mod tests {
     #[test]
     fn a_socket_that_nobody_reads_would_block() {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
-        let stderr = Stderr::of(ours.as_fd());
+        let stderr = Standard::of(ours.as_fd());
         assert!(matches!(stderr.way, Way::Socket(_)));
         let sent = fill(&stderr);
         assert!(!is_non_blocking(ours.as_fd()));
@@ -233,7 +239,7 @@ mod tests {
         let _master = unsafe { OwnedFd::from_raw_fd(master) };
         // SAFETY: as above.
         let slave = unsafe { OwnedFd::from_raw_fd(slave) };
-        let stderr = Stderr::of(slave.as_fd());
+        let stderr = Standard::of(slave.as_fd());
         assert!(matches!(stderr.way, Way::Own(_)));
         assert!(stderr.is_terminal());
         assert!(fill(&stderr) > 0);
@@ -243,7 +249,7 @@ mod tests {
     #[test]
     fn a_full_disk_is_an_error() {
         let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
-        for stderr in [Stderr::of(full.as_fd()), shared(full.as_fd())] {
+        for stderr in [Standard::of(full.as_fd()), shared(full.as_fd())] {
             let error = stderr.write(b"x").unwrap_err();
             assert_eq!(error.raw_os_error(), Some(libc::ENOSPC));
         }
@@ -254,7 +260,7 @@ mod tests {
         let dir = Dir::new();
         let mut log = File::create_new(dir.path("log")).unwrap();
         log.write_all(b"before ").unwrap();
-        let stderr = Stderr::of(log.as_fd());
+        let stderr = Standard::of(log.as_fd());
         assert!(matches!(stderr.way, Way::Shared(_)));
         assert_eq!(stderr.write(b"ours ").unwrap(), 5);
         log.write_all(b"theirs").unwrap();
@@ -265,8 +271,8 @@ mod tests {
     #[test]
     fn a_descriptor_for_reading_only_is_an_error() {
         let null = File::open("/proc/version").unwrap();
-        assert!(Stderr::of(null.as_fd()).write(b"x").is_err());
-        let nowhere = Stderr { way: Way::Nowhere };
+        assert!(Standard::of(null.as_fd()).write(b"x").is_err());
+        let nowhere = Standard { way: Way::Nowhere };
         assert_eq!(
             nowhere.write(b"x").unwrap_err().raw_os_error(),
             Some(libc::EBADF)
@@ -276,7 +282,7 @@ mod tests {
 
     #[test]
     fn standard_error_itself_opens() {
-        let stderr = Stderr::open();
+        let stderr = Standard::error();
         assert_eq!(stderr.write(b"").unwrap(), 0);
         assert_eq!(stderr.is_terminal(), io::stderr().is_terminal());
     }

@@ -1,0 +1,152 @@
+//! A new configuration while the server serves.
+//!
+//! Owns the order of a reload, and the sites of before it for as long as an answer is made from
+//! them. It must not read a configuration: it asks [`Reread`]. Invariants: a configuration is taken
+//! whole, but for the keys that need a restart, or not at all; a refused one changes nothing; no
+//! answer that has begun is lost by it.
+//!
+//! It allocates and opens directories, on the loop: whoever asks for it waits, and so does
+//! everybody else for that moment.
+
+use super::Reactor;
+use super::net::Net;
+use crate::config::{Changes, Config, StartError, changed};
+use crate::report::access::Access;
+use crate::report::sink;
+use crate::site::Site;
+use std::rc::Rc;
+
+/// Reads the configuration once more, as the start did.
+pub type Reread = Box<dyn FnMut() -> Result<Config, StartError>>;
+
+/// What is served now, and what answers that have begun are made from.
+#[derive(Debug)]
+pub(super) struct Sites {
+    current: Site,
+    /// Counts the reloads; it wraps.
+    epoch: u16,
+    retired: Vec<(u16, Site)>,
+}
+
+impl Sites {
+    pub(super) fn new(site: Site) -> Self {
+        Self {
+            current: site,
+            epoch: 0,
+            retired: Vec::new(),
+        }
+    }
+
+    /// What is served now.
+    pub(super) fn current(&mut self) -> &mut Site {
+        &mut self.current
+    }
+
+    /// The number of what is served now.
+    pub(super) fn epoch(&self) -> u16 {
+        self.epoch
+    }
+
+    /// The site that an answer of this epoch is made from.
+    pub(super) fn of(&mut self, epoch: u16) -> Option<&mut Site> {
+        if epoch == self.epoch {
+            return Some(&mut self.current);
+        }
+        let mut retired = self.retired.iter_mut();
+        retired.find(|(of, _)| *of == epoch).map(|(_, site)| site)
+    }
+
+    /// Serves another one from now on.
+    fn replace(&mut self, site: Site) {
+        let old = std::mem::replace(&mut self.current, site);
+        self.retired.push((self.epoch, old));
+        self.epoch = self.epoch.wrapping_add(1);
+    }
+
+    /// Lets go of those that no answer is made from.
+    pub(super) fn forget(&mut self, used: impl Fn(u16) -> bool) {
+        self.retired.retain(|(epoch, _)| used(*epoch));
+    }
+}
+
+impl<N: Net> Reactor<N> {
+    /// Reads the configuration again and serves by it. If that fails the old one goes on.
+    pub(super) fn reload(&mut self) {
+        let Some(reread) = &mut self.reread else {
+            log::warn!("not reloaded: there is nothing to read again");
+            return;
+        };
+        match reread().and_then(|new| self.take(new)) {
+            Ok(changes) => {
+                self.counters.reload();
+                self.reopen_logs();
+                let names: Vec<&str> = changes.reload.iter().map(|key| key.name).collect();
+                log::info!("reloaded: {}", listed(&names));
+                let names: Vec<&str> = changes.restart.iter().map(|key| key.name).collect();
+                if !names.is_empty() {
+                    log::warn!("a restart is needed for {}", names.join(", "));
+                }
+            }
+            Err(error) => {
+                self.counters.refuse_reload();
+                log::error!("not reloaded, the old configuration goes on: {error}");
+            }
+        }
+    }
+
+    /// Opens log files anew: somebody has moved them away. One that cannot be had stays as it is.
+    pub(super) fn reopen_logs(&mut self) {
+        if let Err(error) = sink::reopen() {
+            log::warn!("log.target: not opened anew: {error}");
+        }
+        if let Err(error) = self.reopen_access() {
+            log::warn!("log.access_target: not opened anew: {error}");
+        }
+    }
+
+    /// Serves by `new`, as far as a reload can.
+    fn take(&mut self, new: Config) -> Result<Changes, StartError> {
+        let changes = changed(&self.config, &new);
+        let mut config = new;
+        for key in &changes.restart {
+            // It came from there, so it fits.
+            let _ = key.set(&mut config, key.value(&self.config));
+        }
+        // What was checked together need not be sound beside the old values.
+        config.verify()?;
+        let differs = |start| changes.reload.iter().any(|key| key.name.starts_with(start));
+        let site = Site::new(&config)?;
+        let access = match differs("log.access") {
+            true => Some(Access::open(&config)?),
+            false => None,
+        };
+        if differs("log.target") {
+            sink::direct(&config)?;
+        }
+        // Nothing fails from here on.
+        if let Some(access) = access {
+            self.log_accesses(access);
+        }
+        self.sites.replace(site);
+        self.forget_sites();
+        self.limits = Rc::new(config.limits.clone());
+        self.per_address = config.connections_per_address;
+        self.net.retune(&config);
+        log::set_max_level(config.log_level);
+        self.config = config;
+        Ok(changes)
+    }
+
+    /// Lets go of sites of before a reload that no answer needs any more.
+    pub(super) fn forget_sites(&mut self) {
+        let works = &self.works;
+        self.sites.forget(|epoch| works.is_used(epoch));
+    }
+}
+
+fn listed(names: &[&str]) -> String {
+    match names {
+        [] => "nothing has changed; the directories are opened anew".to_owned(),
+        names => names.join(", "),
+    }
+}

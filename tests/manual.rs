@@ -1,0 +1,335 @@
+//! `docs/man` is written from the table of flags and the table of keys. This test fails when a page
+//! is stale; with ADIEU_BLESS=1 it writes them anew. Where groff or mandoc is installed, it reads
+//! the pages, too.
+
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, helpers of tests too"
+)]
+
+use adieu::cli::FLAGS;
+use adieu::config::Config;
+use adieu::config::keys::{Apply, KEYS, Key};
+use adieu::config::value::{Kind, Unit};
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+/// The pages: name and text.
+fn pages() -> [(&'static str, String); 2] {
+    [("adieu.8", program()), ("adieu.toml.5", file())]
+}
+
+fn path(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("docs/man")
+        .join(name)
+}
+
+/// Text for roff: no dash becomes a hyphen, no backslash an escape, no line a request.
+fn roff(text: &str) -> String {
+    let text = text.replace('\\', "\\e").replace('-', "\\-");
+    match text.starts_with(['.', '\'']) {
+        true => format!("\\&{text}"),
+        false => text,
+    }
+}
+
+/// A page in the making.
+struct Page(String);
+
+impl Page {
+    fn new(name: &str, section: u8, what: &str) -> Self {
+        let mut page = Self(format!(
+            ".\\\" Written by tests/manual.rs from the tables of flags and keys; do not edit.\n\
+             .\\\" To write it anew: ADIEU_BLESS=1 cargo test --test manual\n\
+             .TH {} {section} \"\" \"adieu {}\"\n",
+            name.to_uppercase(),
+            env!("CARGO_PKG_VERSION")
+        ));
+        page.request("SH", "NAME");
+        writeln!(page.0, "{} \\- {}", roff(name), roff(what)).unwrap();
+        page
+    }
+
+    fn request(&mut self, request: &str, text: &str) {
+        writeln!(self.0, ".{request} {}", roff(text)).unwrap();
+    }
+
+    fn section(&mut self, name: &str) {
+        self.request("SH", name);
+    }
+
+    fn text(&mut self, text: &str) {
+        writeln!(self.0, "{}", roff(text)).unwrap();
+    }
+
+    fn paragraph(&mut self, text: &str) {
+        self.0.push_str(".PP\n");
+        self.text(text);
+    }
+
+    /// A term in bold, the word for its value, and its explanation.
+    fn item(&mut self, term: &str, rest: &str, text: &str) {
+        let rest = if rest.is_empty() {
+            String::new()
+        } else {
+            format!(" \\fI{}\\fR", roff(rest))
+        };
+        writeln!(self.0, ".TP\n\\fB{}\\fR{rest}\n{}", roff(term), roff(text)).unwrap();
+    }
+
+    /// Lines as they are.
+    fn example(&mut self, lines: &str) {
+        self.0.push_str(".PP\n.nf\n");
+        for line in lines.lines() {
+            // An empty line asks for a warning.
+            match line {
+                "" => self.0.push_str(".sp\n"),
+                line => self.text(line),
+            }
+        }
+        self.0.push_str(".fi\n");
+    }
+}
+
+fn program() -> String {
+    let what = "a small HTTP/1.1 server that delivers every response and ends every goodbye by a \
+                deadline";
+    let mut page = Page::new("adieu", 8, what);
+    page.section("SYNOPSIS");
+    page.0.push_str(".B adieu\n");
+    for flag in FLAGS {
+        let short = flag
+            .short
+            .map_or_else(|| format!("--{}", flag.long), |c| format!("-{c}"));
+        let value = if flag.value.is_empty() { "" } else { " " };
+        let value = format!("{value}\\fI{}\\fR", roff(flag.value));
+        writeln!(page.0, "[\\fB{}\\fR{value}]", roff(&short)).unwrap();
+    }
+    page.section("DESCRIPTION");
+    page.text(
+        "adieu serves files. It stays in the foreground and writes its log to the standard error.",
+    );
+    page.paragraph(
+        "What it does is said by keys, each with a default. A file gives them (see adieu.toml(5)), \
+         or the command line; what the command line gives replaces what the file gave. Without -c \
+         no file is read.",
+    );
+    page.section("OPTIONS");
+    for flag in FLAGS {
+        let short = flag.short.map_or_else(String::new, |c| format!("-{c}, "));
+        page.item(&format!("{short}--{}", flag.long), flag.value, flag.meaning);
+    }
+    page.section("SIGNALS");
+    page.item(
+        "SIGTERM",
+        "",
+        "Stop: whoever is queued is still accepted, every response is finished, and after \
+         timeout.stop_ms the rest is cut.",
+    );
+    page.item("SIGINT", "", "Stop at once. So does a second SIGTERM.");
+    page.section("EXIT STATUS");
+    for (code, text) in [
+        ("0", "Stopped."),
+        (
+            "1",
+            "The system refused: an address in use, a directory that is not there.",
+        ),
+        ("2", "Wrong command line."),
+        (
+            "78",
+            "Wrong configuration (EX_CONFIG). Starting it again does not help.",
+        ),
+    ] {
+        page.item(code, "", text);
+    }
+    page.section("FILES");
+    page.item(
+        "/etc/adieu/adieu.toml",
+        "",
+        "Where the files for init systems look for the configuration, by -c.",
+    );
+    page.section("EXAMPLES");
+    page.example(
+        "adieu -p 8080 -d /srv/www\nadieu -c /etc/adieu/adieu.toml -t\n\
+         adieu -c /etc/adieu/adieu.toml --set log.level=debug",
+    );
+    page.section("SEE ALSO");
+    page.text("adieu.toml(5)");
+    page.0
+}
+
+/// In which way of TOML the value is written.
+fn written(key: &Key) -> String {
+    let with = |units: &str| format!("an integer, in {units}");
+    match key.kind {
+        Kind::Number {
+            unit: Unit::Count, ..
+        } => "an integer".to_owned(),
+        Kind::Number {
+            unit: Unit::Milliseconds,
+            ..
+        } => with("milliseconds, or a string with ms, s, m or h"),
+        Kind::Number {
+            unit: Unit::Seconds,
+            ..
+        } => with("seconds, or a string with s, m or h"),
+        Kind::Number {
+            unit: Unit::Bytes, ..
+        } => with("bytes, or a string with B, KiB, MiB or GiB"),
+        Kind::Switch => "a boolean".to_owned(),
+        Kind::Path => "a string, a path".to_owned(),
+        Kind::Word => "a string, one word or \"none\"".to_owned(),
+        Kind::Words => "an array of strings, a word each".to_owned(),
+        Kind::Choice(words) => format!("a string, one of {}", words.join(", ")),
+        Kind::Networks => "an array of strings, a network, unix or all each".to_owned(),
+        Kind::Lines(_) => {
+            let form = key.kind.range().replace("; repeatable", "");
+            format!("an array of strings, {form} each")
+        }
+        Kind::Listen => "an array of strings, an address each".to_owned(),
+    }
+}
+
+/// Everything that the table says of a key.
+fn of_key(page: &mut Page, key: &Key, short: &str) {
+    let default = key.value(&Config::default()).toml();
+    writeln!(page.0, ".TP\n\\fB{}\\fR = {}", roff(short), roff(&default)).unwrap();
+    page.text(key.meaning);
+    let mut more = format!("It is {}", written(key));
+    if let Kind::Number { .. } = key.kind {
+        more += &format!("; {}", key.kind.range());
+    }
+    if !key.why.is_empty() {
+        more += &format!(": {}", key.why);
+    }
+    page.text(&format!("{more}."));
+    if let Kind::Lines(rule) = key.kind {
+        page.text(&format!("An example is \"{}\".", rule.example()));
+    }
+    page.text(match key.apply {
+        Apply::Reload => "A reload applies it.",
+        Apply::Restart => "It needs a restart.",
+    });
+}
+
+fn file() -> String {
+    let mut page = Page::new("adieu.toml", 5, "the configuration of adieu");
+    page.section("DESCRIPTION");
+    page.text(
+        "A file in TOML that adieu(8) reads when -c names it: sections, and beneath each its keys. \
+         What is left out has its default. adieu -t -c FILE checks a file and prints what it comes \
+         to.",
+    );
+    page.paragraph(
+        "Whatever adieu does not understand stops the start, with file, line, key and cure: an \
+         unknown section or key, a value of another type or out of its bounds, a key that is given \
+         twice, two values that contradict each other.",
+    );
+    page.paragraph(
+        "What flags and --set give replaces what the file gave. A list of the file is replaced as \
+         a whole by the first one on the command line; further ones add to that.",
+    );
+    page.paragraph(
+        "Relative paths are relative to the working directory of adieu, not to the file. The \
+         file is a regular one of at most 256 KiB, in UTF-8.",
+    );
+    page.paragraph(
+        "The section [sites.NAME] is a further site. It takes the keys of [site], has what that \
+         one has but for what is written for it, and needs hosts of its own. NAME has 1 to 32 \
+         letters, digits, - and _; it only stands in this file.",
+    );
+    let mut open = "";
+    for key in KEYS {
+        let (section, short) = key.name.split_once('.').unwrap();
+        if section != open {
+            page.section(&format!("[{section}]"));
+            open = section;
+        }
+        of_key(&mut page, key, short);
+    }
+    page.section("EXAMPLES");
+    page.example(
+        "[listen]\naddress = [\"80\", \"[::]:80\"]\nunknown_host = \"refuse\"\n\n[site]\n\
+         hosts = [\"nas.lan\"]\nroot = \"/srv/www\"\n\
+         fields = [\"/assets/* Cache-Control: max-age=31536000, immutable\"]\n\n[sites.cam]\n\
+         hosts = [\"cam.lan\"]\nroot = \"/srv/cam\"\n\n[timeout]\nhead_ms = \"5s\"",
+    );
+    page.section("SEE ALSO");
+    page.text("adieu(8)");
+    page.0
+}
+
+#[test]
+fn the_pages_are_what_the_tables_say() {
+    for (name, page) in pages() {
+        if std::env::var_os("ADIEU_BLESS").is_some() {
+            std::fs::write(path(name), &page).unwrap();
+        }
+        let on_disk = std::fs::read_to_string(path(name)).unwrap_or_default();
+        assert!(
+            on_disk == page,
+            "docs/man/{name} is stale: ADIEU_BLESS=1 cargo test --test manual"
+        );
+    }
+}
+
+/// Reads the page that is installed, and not the tables' word for it.
+#[test]
+fn every_key_and_every_flag_has_its_entry() {
+    let page = std::fs::read_to_string(path("adieu.toml.5"))
+        .unwrap()
+        .replace("\\-", "-");
+    for key in KEYS {
+        let (section, short) = key.name.split_once('.').unwrap();
+        let (_, inside) = page.split_once(&format!("\n.SH [{section}]\n")).unwrap();
+        let inside = inside.split("\n.SH ").next().unwrap();
+        let default = key.value(&Config::default()).toml();
+        let head = format!("\n\\fB{short}\\fR = {default}\n{}\n", key.meaning);
+        let entry = inside.split(".TP").find(|entry| entry.starts_with(&head));
+        let entry = entry.unwrap_or_else(|| panic!("no entry for {}", key.name));
+        assert!(entry.contains(key.apply.name()), "{entry}");
+        if let Kind::Number { .. } = key.kind {
+            assert!(entry.contains(&key.kind.range()), "{entry}");
+        }
+    }
+    let page = std::fs::read_to_string(path("adieu.8"))
+        .unwrap()
+        .replace("\\-", "-");
+    for flag in FLAGS {
+        assert!(
+            page.contains(&format!("--{}\\fR", flag.long)),
+            "{}",
+            flag.long
+        );
+    }
+}
+
+/// What a reader of manual pages complains about; `None` when it is not installed.
+fn complaints(program: &str, arguments: &[&str], page: &str) -> Option<String> {
+    let run = Command::new(program)
+        .args(arguments)
+        .arg(path(page))
+        .stdin(Stdio::null())
+        .output()
+        .ok()?;
+    let text = [run.stdout, run.stderr].concat();
+    Some(String::from_utf8_lossy(&text).into_owned())
+}
+
+#[test]
+fn readers_of_manual_pages_take_them_without_a_word() {
+    for (page, _) in pages() {
+        for (program, arguments) in [
+            ("groff", &["-man", "-ww", "-z", "-Tascii"][..]),
+            ("mandoc", &["-Tlint", "-Werror"]),
+        ] {
+            match complaints(program, arguments, page) {
+                Some(said) => assert_eq!(said, "", "{program} docs/man/{page}"),
+                None => println!("SKIP {page}: {program} is not installed"),
+            }
+        }
+    }
+}
