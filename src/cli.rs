@@ -6,7 +6,7 @@
 
 use crate::config::keys::KEYS;
 use crate::config::value::Kind;
-use crate::config::{Config, Draft, Setup, Sizes, StartError, file, value};
+use crate::config::{Config, Draft, Setup, Sizes, StartError, file, listen};
 use lexopt::Arg;
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -17,13 +17,22 @@ use std::path::PathBuf;
 #[derive(Debug)]
 pub enum Command {
     /// Serve with this configuration.
-    Serve(Box<Setup>),
+    Serve(Box<Setup>, Start),
     /// Print the memory plan and the effective configuration.
     Test(Box<Setup>),
     /// Print [`version`].
     Version,
     /// Print [`help`].
     Help,
+}
+
+/// Where the server runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// In the process that was started.
+    Foreground,
+    /// In a process of its own; the one that was started ends when it serves.
+    Background,
 }
 
 /// What a flag does.
@@ -35,6 +44,8 @@ enum Action {
     Set,
     Test,
     Verbose,
+    User,
+    Background,
     Foreground,
     Version,
     Help,
@@ -71,8 +82,13 @@ pub const FLAGS: &[Flag] = &[
         meaning: "Check, print the memory plan and the effective configuration, and exit." },
     Flag { short: Some('v'), long: "verbose", value: "", action: Action::Verbose,
         meaning: "Log more: the same as --set log.level=debug." },
+    Flag { short: Some('u'), long: "user", value: "USER[:GROUP]", action: Action::User,
+        meaning: "Become this user once it listens: the same as --set service.user=USER[:GROUP]." },
+    Flag { short: Some('b'), long: "background", value: "", action: Action::Background,
+        meaning: "Go into the background, and return when it serves. Logs go to syslog unless they \
+            are told otherwise." },
     Flag { short: Some('f'), long: "foreground", value: "", action: Action::Foreground,
-        meaning: "Stay in the foreground, as always; taken for the sake of old scripts." },
+        meaning: "Stay in the foreground, as without -b." },
     Flag { short: Some('V'), long: "version", value: "", action: Action::Version,
         meaning: "Print version, teardown and features, and exit." },
     Flag { short: Some('h'), long: "help", value: "", action: Action::Help,
@@ -93,6 +109,7 @@ where
 {
     let mut parser = lexopt::Parser::from_args(arguments);
     let mut test = false;
+    let mut start = Start::Foreground;
     let mut file: Option<PathBuf> = None;
     let mut steps: Vec<Step> = Vec::new();
     loop {
@@ -119,18 +136,26 @@ where
             }
             Action::Config => file = Some(PathBuf::from(value)),
             Action::Test => test = true,
-            Action::Foreground => (),
+            Action::Background => start = Start::Background,
+            Action::Foreground => start = Start::Foreground,
             Action::Version => return Ok(Command::Version),
             Action::Help => return Ok(Command::Help),
-            Action::Listen | Action::Root | Action::Set | Action::Verbose => steps.push(Step {
-                action: flag.action,
-                value,
-                shown,
-            }),
+            Action::Listen | Action::Root | Action::Set | Action::Verbose | Action::User => steps
+                .push(Step {
+                    action: flag.action,
+                    value,
+                    shown,
+                }),
         }
     }
     // The file first, wherever -c stands: the command line goes before it.
     let mut draft = Draft::new();
+    if start == Start::Background {
+        // Nobody reads the standard streams there.
+        for key in ["log.target", "log.access_target"] {
+            draft.preset(key, "syslog")?;
+        }
+    }
     if let Some(path) = file {
         file::load(&mut draft, &path)?;
     }
@@ -141,7 +166,7 @@ where
     Ok(if test {
         Command::Test(setup)
     } else {
-        Command::Serve(setup)
+        Command::Serve(setup, start)
     })
 }
 
@@ -161,9 +186,16 @@ impl Step {
             Action::Root => draft.set_root(self.value.into(), shown).map_err(of_usage),
             Action::Set => set(draft, &text_of(self.value, shown)?, shown),
             Action::Verbose => draft.set("log.level", "debug", shown).map_err(of_usage),
-            Action::Config | Action::Test | Action::Foreground | Action::Version | Action::Help => {
-                Ok(())
+            Action::User => {
+                let user = text_of(self.value, shown)?;
+                draft.set("service.user", &user, shown).map_err(of_usage)
             }
+            Action::Config
+            | Action::Test
+            | Action::Background
+            | Action::Foreground
+            | Action::Version
+            | Action::Help => Ok(()),
         }
     }
 }
@@ -219,7 +251,7 @@ fn text_of(value: OsString, shown: &str) -> Result<String, StartError> {
 /// `-p`: one address; a unix path may hold a comma here.
 fn listen(draft: &mut Draft, text: &str, shown: &str) -> Result<(), StartError> {
     let place = format!("{shown} {text}");
-    match value::address(text) {
+    match listen::address(text) {
         Ok(one) => draft.add_listen(one, &place).map_err(of_usage),
         Err(fault) => Err(StartError::usage(place, fault.what, fault.cure)),
     }
@@ -298,7 +330,7 @@ pub fn help() -> String {
             Kind::Number { .. } | Kind::Switch | Kind::Choice(_) | Kind::Lines(_) => {
                 format!("({range}; {apply})")
             }
-            Kind::Path | Kind::Word | Kind::Words | Kind::Listen | Kind::Networks => {
+            Kind::Path | Kind::Word | Kind::Words | Kind::Listen | Kind::Mode | Kind::Networks => {
                 format!("({apply})")
             }
         };
@@ -381,7 +413,7 @@ mod tests {
 
     fn served(arguments: &[&str]) -> Config {
         match parsed(arguments) {
-            Ok(Command::Serve(setup)) => setup.config,
+            Ok(Command::Serve(setup, _)) => setup.config,
             other => panic!("{other:?}"),
         }
     }
@@ -513,7 +545,7 @@ mod tests {
         use std::os::unix::ffi::OsStringExt;
         let raw = OsString::from_vec(vec![b'/', 0xff]);
         let with = |flag: &str| parse([OsString::from(flag), raw.clone()], &Sizes::default());
-        assert!(matches!(with("-d"), Ok(Command::Serve(_))));
+        assert!(matches!(with("-d"), Ok(Command::Serve(..))));
         assert_eq!(with("--set").unwrap_err().code, 2);
         assert_eq!(
             with("-p").unwrap_err().to_string(),

@@ -1,9 +1,9 @@
 //! adieu, the program: arguments, configuration, start, exit code; nothing else.
 
-use adieu::cli::{self, Command};
+use adieu::cli::{self, Command, Start};
 use adieu::config::StartError;
-use adieu::reactor;
 use adieu::report::sink;
+use adieu::{reactor, service};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -30,17 +30,14 @@ fn run() -> Result<(), StartError> {
             checked.map_err(|error| setup.origins.locate(error))?;
             cli::say(&setup.to_string())
         }
-        Command::Serve(setup) => {
-            sink::install(setup.config.log_level);
-            let directed = sink::direct(&setup.config);
-            directed.map_err(|error| setup.origins.locate(error))?;
+        Command::Serve(setup, start) => {
             // The same flags, and the file as it is then.
             let reread = move || match cli::parse(arguments.clone(), &reactor::sizes())? {
-                Command::Serve(setup) | Command::Test(setup) => Ok(setup.config),
+                Command::Serve(setup, _) | Command::Test(setup) => Ok(setup.config),
                 Command::Help | Command::Version => Err(cli::not_to_serve()),
             };
-            let served = reactor::serve(&setup.config, Box::new(reread));
-            sink::flush();
+            let in_background = start == Start::Background;
+            let served = service::serve(&setup.config, in_background, Box::new(reread));
             served.map_err(|error| setup.origins.locate(error))
         }
     }

@@ -16,7 +16,7 @@ use adieu::config::network::Networks;
 use adieu::config::speaks::Speaks;
 use adieu::config::{AccessFormat, Config, Listen, SiteConfig};
 use adieu::reactor::Reactor;
-use adieu::reactor::kernel::Kernel;
+use adieu::reactor::kernel::{Before, Kernel};
 use adieu::reactor::teardown::BUILT;
 use adieu::report::access::Access;
 use adieu::site::Site;
@@ -128,7 +128,7 @@ impl Drop for Counted {
 
 fn serve(config: &Config, asked: &Ask, ready: &Sender<SocketAddr>, tell: &Sender<u64>) {
     let site = Site::new(config).expect("a site");
-    let kernel = Kernel::open(config).expect("a listener");
+    let kernel = Kernel::open(config, Before::default()).expect("a listener");
     let address = kernel.addresses().next().expect("one address");
     let mut reactor = Reactor::new(kernel, site, config, BUILT);
     reactor.log_accesses(Access::open(config).expect("a file"));
@@ -261,7 +261,7 @@ fn config(root: &Root) -> Config {
         access: AccessFormat::Json,
         access_target: format!("file:{}", log.display()),
         access_bytes: 64 << 10, // so that it is renamed, too
-        listen: vec![Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)))],
+        listen: vec![Listen::from(SocketAddr::from(([127, 0, 0, 1], 0)))],
         trusted: Networks::parse("127.0.0.0/8").unwrap(),
         speaks: Speaks::Forwarded,
         site: SiteConfig {

@@ -22,8 +22,12 @@ const SIZES: [u32; 5] = [4608, 8192, 16384, 32768, 65536];
 
 /// A connected pair: the server's end, as adieu accepts it, and the client's.
 fn pair() -> (OwnedFd, TcpStream) {
-    let listener = socket::listen_tcp(&"127.0.0.1:0".parse().unwrap(), 1).unwrap();
-    let address = socket::local_address(listener.as_fd()).unwrap().unwrap();
+    let listener = socket::bind_tcp(&"127.0.0.1:0".parse().unwrap(), None, false).unwrap();
+    socket::set_nodelay(listener.as_fd()).unwrap();
+    socket::listen(listener.as_fd(), 1).unwrap();
+    let socket::Bound::Tcp(address) = socket::bound(listener.as_fd()).unwrap() else {
+        panic!("no TCP socket");
+    };
     let client = TcpStream::connect(address).unwrap();
     client.set_nonblocking(true).unwrap();
     client.set_nodelay(true).unwrap();

@@ -110,7 +110,8 @@ fn program() -> String {
     }
     page.section("DESCRIPTION");
     page.text(
-        "adieu serves files. It stays in the foreground and writes its log to the standard error.",
+        "adieu serves files. It stays in the foreground and writes its log to the standard error, \
+         unless it is told otherwise.",
     );
     page.paragraph(
         "What it does is said by keys, each with a default. A file gives them (see adieu.toml(5)), \
@@ -122,14 +123,7 @@ fn program() -> String {
         let short = flag.short.map_or_else(String::new, |c| format!("-{c}, "));
         page.item(&format!("{short}--{}", flag.long), flag.value, flag.meaning);
     }
-    page.section("SIGNALS");
-    page.item(
-        "SIGTERM",
-        "",
-        "Stop: whoever is queued is still accepted, every response is finished, and after \
-         timeout.stop_ms the rest is cut.",
-    );
-    page.item("SIGINT", "", "Stop at once. So does a second SIGTERM.");
+    service(&mut page);
     page.section("EXIT STATUS");
     for (code, text) in [
         ("0", "Stopped."),
@@ -161,6 +155,55 @@ fn program() -> String {
     page.0
 }
 
+/// Signals, the successor, and what a supervisor says.
+fn service(page: &mut Page) {
+    page.section("SIGNALS");
+    for (signals, text) in [
+        (
+            "SIGTERM, SIGQUIT",
+            "Stop: whoever is queued is still accepted, every response is finished, and after \
+             timeout.stop_ms the rest is cut.",
+        ),
+        ("SIGINT", "Stop at once. So does a second SIGTERM."),
+        (
+            "SIGHUP",
+            "Read the configuration again, by the same flags, and open directories and logs anew. \
+             A wrong configuration is refused, and the old one goes on; keys that need a restart \
+             are named.",
+        ),
+        ("SIGUSR1", "Open log files anew."),
+        ("SIGUSR2", "Write the counters to the log."),
+    ] {
+        page.item(signals, "", text);
+    }
+    page.section("ANOTHER ADIEU");
+    page.text(
+        "With service.control an adieu that is started while another one serves takes over from \
+         it: it gets the very same listening sockets, and when it is ready the other one takes \
+         nobody in any more and ends when its clients have what they asked for, or after \
+         timeout.handover_ms. No client is turned away. If the new one does not start, the other \
+         one goes on.",
+    );
+    page.section("ENVIRONMENT");
+    for (name, text) in [
+        (
+            "LISTEN_FDS, LISTEN_PID",
+            "Sockets of a supervisor (sd_listen_fds(3)): they are listened on instead of \
+             listen.address.",
+        ),
+        (
+            "NOTIFY_SOCKET",
+            "A supervisor that is told READY, RELOADING and STOPPING (sd_notify(3)).",
+        ),
+        (
+            "WATCHDOG_USEC, WATCHDOG_PID",
+            "It is told WATCHDOG twice as often as it asks for.",
+        ),
+    ] {
+        page.item(name, "", text);
+    }
+}
+
 /// In which way of TOML the value is written.
 fn written(key: &Key) -> String {
     let with = |units: &str| format!("an integer, in {units}");
@@ -190,6 +233,7 @@ fn written(key: &Key) -> String {
             format!("an array of strings, {form} each")
         }
         Kind::Listen => "an array of strings, an address each".to_owned(),
+        Kind::Mode => "a string of octal digits".to_owned(),
     }
 }
 

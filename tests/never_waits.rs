@@ -18,7 +18,7 @@ mod common;
 use adieu::config::{Config, Listen, SiteConfig};
 use adieu::connection::state::Teardown;
 use adieu::reactor::Reactor;
-use adieu::reactor::kernel::Kernel;
+use adieu::reactor::kernel::{Before, Kernel};
 use adieu::site::Site;
 use adieu::sys::socket;
 use common::http::only;
@@ -68,7 +68,7 @@ impl Loop {
         let (seen, asked) = (Arc::clone(&live), Arc::clone(&stop));
         let thread = thread::spawn(move || {
             let site = Site::new(&config).expect("a site");
-            let kernel = Kernel::open(&config).expect("a listener");
+            let kernel = Kernel::open(&config, Before::default()).expect("a listener");
             let address = kernel.addresses().next().expect("one address");
             let mut reactor = Reactor::new(kernel, site, &config, teardown);
             ready.send(address).expect("the test waits");
@@ -131,7 +131,7 @@ impl Loop {
 
 fn config(root: &Root) -> Config {
     let mut config = Config {
-        listen: vec![Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)))],
+        listen: vec![Listen::from(SocketAddr::from(([127, 0, 0, 1], 0)))],
         site: SiteConfig {
             root: root.path().to_path_buf(),
             ..SiteConfig::default()

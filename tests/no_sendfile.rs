@@ -17,7 +17,7 @@ mod common;
 
 use adieu::config::{Config, Listen, SiteConfig};
 use adieu::connection::How;
-use adieu::reactor::kernel::{Kernel, SCRATCH_BYTES};
+use adieu::reactor::kernel::{Before, Kernel, SCRATCH_BYTES};
 use adieu::reactor::net::Net;
 use adieu::sys::socket;
 use common::http::read_answer;
@@ -35,14 +35,14 @@ use std::process::{Command, Stdio};
 fn what_sendfile_refuses_is_read_and_sent() {
     let root = Root::new();
     let config = Config {
-        listen: vec![Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)))],
+        listen: vec![Listen::from(SocketAddr::from(([127, 0, 0, 1], 0)))],
         site: SiteConfig {
             root: root.path().to_path_buf(),
             ..SiteConfig::default()
         },
         ..Config::default()
     };
-    let mut kernel = Kernel::open(&config).expect("a listener");
+    let mut kernel = Kernel::open(&config, Before::default()).expect("a listener");
     let address = kernel.addresses().next().expect("one address");
     let mut client = TcpStream::connect(address).unwrap();
     client.set_read_timeout(Some(PATIENCE)).unwrap();

@@ -201,6 +201,7 @@ fn an_address_in_use_is_named() {
     let listen = format!("unix:{}", path.display());
     let server = Server::on(&listen, root.path(), &[]);
     let arguments = ["-p", &listen, "-d", &shown];
+    let cure = "choose another path";
     refused(&arguments, 1, &listen, "cannot listen: Address", cure);
     served_at(&path);
     server.comes_home();

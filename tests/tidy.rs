@@ -23,7 +23,16 @@ const COLUMNS_MAX: usize = 100;
 
 /// The rooms of the house: which other rooms each may name, and which crates.
 const ROOMS: &[(&str, &[&str], &[&str])] = &[
-    ("main", &["cli", "config", "reactor", "report"], &[]),
+    (
+        "main",
+        &["cli", "config", "reactor", "report", "service"],
+        &[],
+    ),
+    (
+        "service",
+        &["reactor", "site", "report", "config", "sys"],
+        &["log"],
+    ),
     ("cli", &["config"], &["lexopt"]),
     ("config", &["connection"], &["log", "toml_parser"]),
     ("connection", &[], &["httparse"]),

@@ -5,8 +5,7 @@
 //! are there is found out when they are opened.
 
 use super::logs::{LogTarget, TARGETS};
-use super::rules;
-use super::{AccessFormat, Coding, Config, Dotfiles, Listen, SiteConfig, StartError};
+use super::{AccessFormat, Coding, Config, Dotfiles, SiteConfig, StartError, rules, service};
 use crate::connection::limits::REPLY_ROOM_BYTES;
 use std::path::PathBuf;
 
@@ -22,7 +21,11 @@ pub(super) struct Contradiction {
 }
 
 impl Contradiction {
-    fn new(place: impl Into<String>, what: impl Into<String>, cure: impl Into<String>) -> Self {
+    pub(super) fn new(
+        place: impl Into<String>,
+        what: impl Into<String>,
+        cure: impl Into<String>,
+    ) -> Self {
         Self {
             place: place.into(),
             what: what.into(),
@@ -52,6 +55,7 @@ pub(super) fn contradiction(config: &Config) -> Option<Contradiction> {
     of_limits(config)
         .or_else(|| of_addresses(config))
         .or_else(|| of_logs(config))
+        .or_else(|| service::contradiction(config))
         .or_else(|| of_site("site", &config.site, config))
         .or_else(|| {
             let mut sites = config.sites.iter();
@@ -71,16 +75,18 @@ fn of_limits(config: &Config) -> Option<Contradiction> {
 }
 
 fn of_addresses(config: &Config) -> Option<Contradiction> {
-    let mut listen = config.listen.iter().enumerate();
-    let (_, twice) = listen.find(|(index, one)| {
-        !is_any_port(one) && config.listen.iter().take(*index).any(|o| o == *one)
-    })?;
-    let what = format!("{twice} is given twice");
-    Some(Contradiction::new(
-        "listen.address",
-        what,
-        "name each address once",
-    ))
+    let at = |what: String, cure: &str| Some(Contradiction::new("listen.address", what, cure));
+    for (index, one) in config.listen.iter().enumerate() {
+        let mut before = config.listen.iter().take(index);
+        if !one.is_any_port() && before.any(|other| other == one) {
+            return at(format!("{one} is given twice"), "name each address once");
+        }
+        if let Some(all) = config.listen.iter().find(|other| other.includes(one)) {
+            let what = format!("{one} is an address of {all} already");
+            return at(what, "name the one or the other");
+        }
+    }
+    None
 }
 
 fn of_logs(config: &Config) -> Option<Contradiction> {
@@ -113,14 +119,6 @@ fn of_logs(config: &Config) -> Option<Contradiction> {
             "name another file for one of them",
         )
     })
-}
-
-/// The system chooses the port: two of these are two listeners.
-fn is_any_port(listen: &Listen) -> bool {
-    match listen {
-        Listen::Tcp(address) => address.port() == 0,
-        Listen::Unix(_) => false,
-    }
 }
 
 /// A named site is found by its hosts alone, so it needs some, and nobody else's.

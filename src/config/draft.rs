@@ -78,6 +78,19 @@ impl Draft {
         self.take(target, value, place)
     }
 
+    /// Sets the key `name` to another default than its own, before anything is given.
+    ///
+    /// # Errors
+    /// As [`Draft::set`].
+    pub fn preset(&mut self, name: &str, text: &str) -> Result<(), StartError> {
+        let wrong = |fault: Fault| StartError::configuration(name, fault.what, fault.cure);
+        let Target { key, .. } = Target::named(name).map_err(wrong)?;
+        let value = key.kind.parse(text).map_err(wrong)?;
+        let fits = key.set(&mut self.config, value);
+        debug_assert!(fits.is_some(), "the table's test holds that it fits");
+        Ok(())
+    }
+
     /// From here on values come from `file`, which the command line then replaces.
     pub fn begin_file(&mut self, file: &Path) {
         self.layer = Layer::File;

@@ -12,7 +12,7 @@ use super::network::Networks;
 use super::rules::{self, Rule};
 use super::speaks::Speaks;
 use super::value::{Kind, Lines, Unit, Value};
-use super::{AccessFormat, Dotfiles, Symlinks, UnknownHost};
+use super::{AccessFormat, Dotfiles, Mode, Symlinks, UnknownHost};
 use crate::connection::limits::FIELDS_MAX;
 use log::LevelFilter;
 
@@ -166,6 +166,15 @@ pub const KEYS: &[Key] = &[
     other!(Server, "listen.address", Kind::Listen, Restart, listen,
         "Where to listen: PORT (all IPv4), ADDR:PORT, [IPV6]:PORT or unix:PATH.",
         Value::Listen(listen) => listen, |v: &Vec<_>| Value::Listen(v.clone())),
+    other!(Server, "listen.freebind", Kind::Switch, Restart, freebind,
+        "Listen on addresses that no interface has yet, and say so.",
+        Value::Switch(on) => on, |v: &bool| Value::Switch(*v)),
+    other!(Server, "listen.unix_mode", Kind::Mode, Restart, unix_mode,
+        "Permissions of unix sockets; who may write may connect.",
+        Value::Mode(mode) => mode, |v: &Mode| Value::Mode(*v)),
+    other!(Server, "listen.unix_owner", Kind::Word, Restart, unix_owner,
+        "USER or USER:GROUP to whom unix sockets belong.",
+        Value::Word(word) => word, |v: &String| Value::Word(v.clone())),
     other!(Server, "listen.unknown_host", Kind::Choice(&["serve", "refuse"]), Reload, unknown_host,
         "A Host that no site has: the default site, or 421 unless it is an address.",
         Value::Choice(choice) => meant(UNKNOWN_HOSTS, choice)?,
@@ -244,6 +253,8 @@ pub const KEYS: &[Key] = &[
         "A response of which nothing was acknowledged for so long is cut."),
     number!("timeout.stop_ms", Milliseconds, 0, HOUR_MS, Reload, limits.stop_ms,
         "A stopping server ends every connection after this."),
+    number!("timeout.handover_ms", Milliseconds, 0, HOUR_MS, Reload, limits.handover_ms,
+        "A server that handed over ends every connection after this."),
     number!("timeout.orphan_ms", Milliseconds, 100, HOUR_MS, Reload, limits.orphan_ms,
         "Build no-lingclose: unsent bytes stay in the kernel this long."),
     other!(Server, "keepalive.enabled", Kind::Switch, Reload, limits.keepalive,
@@ -277,6 +288,20 @@ pub const KEYS: &[Key] = &[
         Kind::Choice(&["forwarded", "x-forwarded-for", "proxy-protocol"]), Restart, speaks,
         "What is believed of them, and nothing beside it.",
         Value::Choice(choice) => meant(SPEAKS, choice)?, |v: &Speaks| word(SPEAKS, v)),
+    other!(Server, "service.user", Kind::Word, Restart, service.user,
+        "USER or USER:GROUP that the server becomes once it listens.",
+        Value::Word(word) => word, |v: &String| Value::Word(v.clone())),
+    other!(Server, "service.chroot", Kind::Word, Restart, service.chroot,
+        "Directory that is / once it listens: for sites, logs and reloads.",
+        Value::Word(word) => word, |v: &String| Value::Word(v.clone())),
+    other!(Server, "service.pidfile", Kind::Word, Restart, service.pidfile,
+        "File with the number of the process, while it lives.",
+        Value::Word(word) => word, |v: &String| Value::Word(v.clone())),
+    other!(Server, "service.control", Kind::Word, Restart, service.control,
+        "Unix socket at which the next adieu takes over from this one.",
+        Value::Word(word) => word, |v: &String| Value::Word(v.clone())),
+    number!("service.ready_fd", Count, 0, 1023, Restart, service.ready_fd,
+        "Descriptor that gets a line feed once the server serves (s6). 0: none."),
     other!(Server, "log.level", Kind::Choice(&["off", "error", "warn", "info", "debug"]), Reload,
         log_level, "What is logged.",
         Value::Choice(choice) => meant(LEVELS, choice)?, |v: &LevelFilter| word(LEVELS, v)),
@@ -326,7 +351,7 @@ mod tests {
                 sections.push(section);
             }
         }
-        assert_eq!(KEYS.len(), 52);
+        assert_eq!(KEYS.len(), 61);
     }
 
     #[test]
@@ -358,7 +383,8 @@ mod tests {
                 Kind::Lines(rule) => texts.extend(["none".into(), rule.example().to_owned()]),
                 Kind::Choice(choices) => texts.extend(choices.iter().map(|c| (*c).to_owned())),
                 Kind::Networks => texts.extend(["none".into(), "10.0.0.0/8,::1,unix".into()]),
-                Kind::Listen => texts.push("[::1]:80,unix:/run/a,0.0.0.0:1".into()),
+                Kind::Listen => texts.push("[::1]:80,unix:/run/a,0.0.0.0%lo:1".into()),
+                Kind::Mode => texts.push("0600".into()),
             }
             for text in texts {
                 let mut config = Config::default();
@@ -398,6 +424,7 @@ mod tests {
                 Kind::Word => texts.push("a b".into()),
                 Kind::Lines(_) => texts.push("x".into()),
                 Kind::Listen | Kind::Networks => texts.push("nowhere".into()),
+                Kind::Mode => texts.extend(["rw".into(), "4755".into()]),
             }
             for text in texts {
                 assert!(key.kind.parse(&text).is_err(), "{} {text}", key.name);
@@ -418,6 +445,7 @@ mod tests {
                 | Kind::Choice(_)
                 | Kind::Lines(_)
                 | Kind::Networks
+                | Kind::Mode
                 | Kind::Listen => Value::Switch(true),
             };
             assert_eq!(key.set(&mut config, wrong), None);

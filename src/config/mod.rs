@@ -13,12 +13,15 @@ pub mod fault;
 pub mod file;
 mod key;
 pub mod keys;
+pub mod listen;
 mod logs;
+mod mode;
 pub mod network;
 mod origin;
 pub mod pattern;
 pub mod plan;
 pub mod rules;
+mod service;
 mod site;
 pub mod speaks;
 mod target;
@@ -28,30 +31,30 @@ mod written;
 pub use changed::{Changes, changed};
 pub use draft::{Draft, Setup};
 pub use error::StartError;
+pub use listen::{Listen, TcpListen};
 pub use logs::{AccessFormat, LogTarget};
+pub use mode::Mode;
 pub use origin::{Origin, Origins};
 pub use plan::{Fixed, Plan, Sizes};
+pub use service::{Owner, ServiceConfig};
 pub use site::{Coding, Dotfiles, NamedSite, SiteConfig, Symlinks, UnknownHost};
 pub use target::Target;
 
 use crate::connection::limits::Limits;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
-
-/// Where to listen.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Listen {
-    /// TCP over IPv4 or IPv6 (IPv6 sockets are V6ONLY).
-    Tcp(std::net::SocketAddr),
-    /// A unix stream socket at this path.
-    Unix(PathBuf),
-}
+use std::path::Path;
 
 /// Everything that was configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Where to listen; at least one.
     pub listen: Vec<Listen>,
+    /// Listen on addresses that no interface has yet, too.
+    pub freebind: bool,
+    /// Permissions of unix sockets.
+    pub unix_mode: Mode,
+    /// Whose they are, as [`Owner::parse`] takes it; empty: of whoever starts the server.
+    pub unix_owner: String,
     /// What a Host gets that no site has.
     pub unknown_host: UnknownHost,
     /// The default site.
@@ -84,6 +87,8 @@ pub struct Config {
     pub send_bytes: u32,
     /// TCP_LINGER2, seconds, 1 to 60.
     pub linger2_s: u8,
+    /// How it lives as a service.
+    pub service: ServiceConfig,
     /// Log level.
     pub log_level: log::LevelFilter,
     /// Where the log goes, as [`LogTarget::parse`] takes it.
@@ -108,6 +113,27 @@ impl Config {
         self.site.listing || self.sites.iter().any(|named| named.site.listing)
     }
 
+    /// The same, for who is not beneath `service.chroot` yet: directories of sites have their paths
+    /// outside.
+    #[must_use]
+    pub fn seen_from_outside(&self) -> Self {
+        let mut config = self.clone();
+        let root = Path::new(&self.service.chroot);
+        if self.service.chroot.is_empty() {
+            return config;
+        }
+        let named = config.sites.iter_mut().map(|named| &mut named.site);
+        for site in named.chain([&mut config.site]) {
+            // A relative path is relative to the new root then.
+            let outside = |path: &Path| root.join(path.strip_prefix("/").unwrap_or(path));
+            site.root = outside(&site.root);
+            for alias in &mut site.aliases {
+                alias.directory = outside(&alias.directory);
+            }
+        }
+        config
+    }
+
     /// Replaces the zeros that stand for "derived from memory.connections" by their numbers:
     /// `buffers` (a quarter, at least 8, never more than the slots) and `connections_per_address`
     /// (three quarters, at least 1). A [`Setup`] is settled already.
@@ -129,7 +155,10 @@ impl Default for Config {
     /// A small site for one device, reachable from itself only. Not yet settled.
     fn default() -> Self {
         Self {
-            listen: vec![Listen::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)))],
+            listen: vec![Listen::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)))],
+            freebind: true, // at boot an address may come after us, and nobody starts us again
+            unix_mode: Mode::new(0o660), // a front runs as another user of the same group
+            unix_owner: String::new(),
             unknown_host: UnknownHost::Serve,
             site: SiteConfig::default(),
             sites: vec![],
@@ -145,6 +174,7 @@ impl Default for Config {
             receive_bytes: 16384, // smaller ones double the cost of a byte
             send_bytes: 16384,    // no loss on a local network; the kernel doubles it
             linger2_s: 5,         // survives two lost packets; 256 bytes per silent peer
+            service: ServiceConfig::default(),
             log_level: log::LevelFilter::Info,
             log_target: "stderr".to_owned(),
             log_target_bytes: 256 << 10, // some thousand lines, and nobody comes to take them away
@@ -158,6 +188,17 @@ impl Default for Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn directories_are_seen_from_outside_of_another_root() {
+        let mut config = Config::default();
+        assert_eq!(config.seen_from_outside(), config);
+        config.service.chroot = "/jail".to_owned();
+        for (root, outside) in [("/www", "/jail/www"), ("www", "/jail/www"), ("/", "/jail/")] {
+            config.site.root = root.into();
+            assert_eq!(config.seen_from_outside().site.root, Path::new(outside));
+        }
+    }
 
     #[test]
     fn settling_derives_what_is_zero_and_nothing_else() {

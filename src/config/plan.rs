@@ -78,6 +78,10 @@ pub const NOT_BOUNDED: &[(&str, &str)] = &[
     ("parsing the configuration", "before \"ready\", given back"),
     ("the second configuration", "while reloading, given back"),
     (
+        "the server before",
+        "as much again, while it ends after a hand-over",
+    ),
+    (
         "clients on unix sockets",
         "what they sent counts as theirs until it is read",
     ),

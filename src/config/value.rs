@@ -3,12 +3,12 @@
 //! Owns units, the kinds of values and their parsers. It must not know any key. Invariants: no
 //! input overflows; what [`Value`] displays is parsed back to the same value.
 
-use super::Listen;
 use super::fault::Fault;
+use super::listen::{self, Listen};
+use super::mode::Mode;
 use super::network::Networks;
 use super::rules::{Access, Alias, ErrorPage, ExtraField, MediaType, Redirect, Rule};
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 /// The unit of a number. A plain number is in this unit; a suffix converts into it.
@@ -90,6 +90,8 @@ pub enum Kind {
     Lines(Lines),
     /// Addresses with commas between them.
     Listen,
+    /// Permissions of a file, in octal digits.
+    Mode,
 }
 
 /// What the lines of a key are.
@@ -165,6 +167,8 @@ pub enum Value {
     Networks(Networks),
     /// Addresses, at least one.
     Listen(Vec<Listen>),
+    /// Permissions of a file.
+    Mode(Mode),
 }
 
 impl Kind {
@@ -210,9 +214,10 @@ impl Kind {
             },
             Self::Listen => text
                 .split(',')
-                .map(address)
+                .map(listen::address)
                 .collect::<Result<_, _>>()
                 .map(Value::Listen),
+            Self::Mode => Mode::parse(text).map(Value::Mode),
         }
     }
 
@@ -235,6 +240,7 @@ impl Kind {
             Self::Lines(lines) => format!("{}; repeatable", lines.form().0),
             Self::Choice(choices) => choices.join(", "),
             Self::Listen => "addresses, with commas between them".to_owned(),
+            Self::Mode => "octal digits, such as 0660".to_owned(),
         }
     }
 }
@@ -300,39 +306,6 @@ fn words(text: &str) -> Result<Vec<String>, Fault> {
     Ok(words)
 }
 
-/// The longest path of a unix socket, bytes: sun_path without its NUL.
-const UNIX_PATH_BYTES: usize = 107;
-
-/// One address: `PORT` (every IPv4 address), `ADDRESS:PORT`, `[IPV6]:PORT`, `unix:PATH`.
-///
-/// # Errors
-/// When it is none of these. Names are not looked up.
-pub fn address(text: &str) -> Result<Listen, Fault> {
-    let text = text.trim();
-    let fault = |what: &str| {
-        Fault::new(
-            format!("\"{text}\" {what}"),
-            "write 8080, 127.0.0.1:8080, [::]:8080 or unix:/run/adieu.sock",
-        )
-    };
-    if let Some(path) = text.strip_prefix("unix:") {
-        return match path.len() {
-            0 => Err(fault("names no path")),
-            1..=UNIX_PATH_BYTES => Ok(Listen::Unix(PathBuf::from(path))),
-            _ => Err(fault("is longer than the 107 bytes of a socket's path")),
-        };
-    }
-    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
-        let port: u16 = text
-            .parse()
-            .map_err(|_| fault("is no port: they end at 65535"))?;
-        return Ok(Listen::Tcp(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))));
-    }
-    text.parse()
-        .map(Listen::Tcp)
-        .map_err(|_| fault("is no numeric address with a port"))
-}
-
 /// `bytes` in the largest unit that divides it.
 fn write_bytes(bytes: u64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     for (name, worth) in Unit::Bytes.suffixes().iter().rev() {
@@ -355,6 +328,7 @@ impl fmt::Display for Value {
             Self::Words(words) | Self::Lines(words) if words.is_empty() => f.write_str("none"),
             Self::Words(words) => f.write_str(&words.join(",")),
             Self::Networks(networks) => write!(f, "{networks}"),
+            Self::Mode(mode) => write!(f, "{mode}"),
             Self::Lines(lines) => f.write_str(&lines.join("\n")),
             Self::Choice(choice) => f.write_str(choice),
             Self::Listen(listen) => {
@@ -363,15 +337,6 @@ impl fmt::Display for Value {
                 }
                 Ok(())
             }
-        }
-    }
-}
-
-impl fmt::Display for Listen {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(address) => write!(f, "{address}"),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
 }
@@ -490,43 +455,6 @@ mod tests {
             (Kind::Path, " "),
         ] {
             assert!(kind.parse(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn addresses_are_ports_numeric_addresses_or_unix_paths() {
-        for (text, shown) in [
-            ("8080", "0.0.0.0:8080"),
-            ("0", "0.0.0.0:0"),
-            ("127.0.0.1:80", "127.0.0.1:80"),
-            ("[::]:80", "[::]:80"),
-            ("[::1]:65535", "[::1]:65535"),
-            ("unix:/run/a.sock", "unix:/run/a.sock"),
-        ] {
-            let listen = address(text).unwrap();
-            assert_eq!(listen.to_string(), shown);
-            assert_eq!(address(shown), Ok(listen));
-        }
-        let long = format!("unix:/{}", "x".repeat(107));
-        for text in [
-            "",
-            ":80",
-            "65536",
-            "localhost:80",
-            "::1:80",
-            "127.0.0.1",
-            "1.2.3.4:70000",
-            "unix:",
-            "*:80",
-            &long,
-        ] {
-            let fault = address(text).unwrap_err();
-            assert!(
-                fault.what.starts_with(&format!("\"{text}\" ")),
-                "{}",
-                fault.what
-            );
-            assert!(fault.cure.contains("[::]:8080"));
         }
     }
 

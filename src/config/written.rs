@@ -18,7 +18,9 @@ impl Value {
             Self::Number(n, Unit::Bytes) if *n > 0 && *n % 1024 == 0 => quoted(&self.to_string()),
             Self::Number(n, _) => n.to_string(),
             Self::Switch(on) => on.to_string(),
-            Self::Path(_) | Self::Word(_) | Self::Choice(_) => quoted(&self.to_string()),
+            Self::Path(_) | Self::Word(_) | Self::Choice(_) | Self::Mode(_) => {
+                quoted(&self.to_string())
+            }
             Self::Words(texts) | Self::Lines(texts) => array(&mut texts.iter().cloned()),
             Self::Networks(networks) if *networks == Networks::default() => "[]".to_owned(),
             Self::Networks(networks) => {

@@ -44,6 +44,8 @@ pub struct Limits {
     pub orphan_ms: u32,
     /// A stopping server ends every connection after this.
     pub stop_ms: u32,
+    /// A server that has a successor ends every connection after this.
+    pub handover_ms: u32,
 }
 
 /// In the time after which a response without progress is stuck, progress is looked for so often:
@@ -95,6 +97,7 @@ impl Limits {
             so_linger_s: 2,            // as long as an idle period
             orphan_ms: 30_000,         // as long as the longest goodbye
             stop_ms: 10_000,           // below the 10 to 90 s in which init systems send SIGKILL
+            handover_ms: 300_000,      // nobody waits for the end: a firmware image at 2 Mbit/s
         }
     }
 

@@ -55,8 +55,7 @@ impl Connection {
         self.gathered = false;
         let next_is_whole = self.found != Found::More;
         let last_said = self.last;
-        let nothing_follows =
-            (self.eof && !next_is_whole) || (turn.stopping && self.input.is_empty());
+        let nothing_follows = self.eof && !next_is_whole;
         if last_said || nothing_follows {
             if !last_said {
                 self.linger = Linger::new(Some(0), turn.limits);

@@ -749,7 +749,7 @@ fn respond_keepalive_off_sends_away_and_waits_for_more() {
 }
 
 #[test]
-fn respond_stopping_announces_the_close_or_says_goodbye_behind() {
+fn respond_stopping_announces_the_close_and_says_goodbye_behind_what_was_promised() {
     let mut p = Peer::new();
     p.stopping = true;
     p.recv(GET);
@@ -764,8 +764,31 @@ fn respond_stopping_announces_the_close_or_says_goodbye_behind() {
     p.on(Connection::stop);
     assert_eq!(p.state(), State::Respond);
     p.flush();
+    // A request that has come meanwhile is still served.
+    p.queues.unread = 1;
+    p.on(Connection::stop);
+    assert_eq!(p.state(), State::Idle);
+    p.queues.unread = 0;
+    p.on(Connection::stop);
     p.shut();
     p.assert_over(CloseReason::Acked, How::Plain);
+}
+
+#[test]
+fn respond_stopping_keeps_what_was_promised_until_the_next_answer() {
+    let mut p = Peer::new();
+    p.recv(GET);
+    p.serve();
+    p.stopping = true;
+    p.flush();
+    assert_eq!(p.state(), State::Idle);
+    assert!(!p.out.windows(17).any(|w| w == b"Connection: close"));
+    p.recv(GET);
+    p.serve();
+    p.flush();
+    assert!(p.out.windows(17).any(|w| w == b"Connection: close"));
+    p.shut();
+    assert_eq!(p.state(), State::Linger);
 }
 
 #[test]

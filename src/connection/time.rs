@@ -49,6 +49,6 @@ pub struct Turn<'a> {
     pub wall: Option<Wall>,
     /// The limits in force.
     pub limits: &'a super::limits::Limits,
-    /// The server is stopping: answers announce the close.
+    /// The server stops, or a successor serves: answers announce the close.
     pub stopping: bool,
 }

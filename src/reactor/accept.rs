@@ -68,6 +68,11 @@ impl Door {
         self.open && self.paused_until.is_none_or(|at| now >= at) && self.ready.contains(&true)
     }
 
+    /// Nobody waits, as far as is known. Accepting may rest while somebody does.
+    pub(super) fn is_quiet(&self) -> bool {
+        !self.ready.contains(&true)
+    }
+
     /// The same of one listener.
     fn is_ready_at(&self, listener: u8, now: Ms) -> bool {
         let knocked = self

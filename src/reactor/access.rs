@@ -22,7 +22,7 @@ impl<N: Net> Reactor<N> {
     }
 
     /// Nothing will be logged any more: writes out what the target takes.
-    pub(super) fn end_access(&mut self) {
+    pub fn end_access(&mut self) {
         if let Some(access) = &mut self.access {
             access.end();
         }

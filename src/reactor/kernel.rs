@@ -1,13 +1,16 @@
 //! The real network: mio's poll and `sys`.
 //!
-//! Owns the listeners, the poller, the signal pipe and the options of accepted sockets, TCP and
-//! unix each with its own row. It must not know connections or their states. Invariants: every
-//! socket is registered once, edge-triggered, for both directions; no call waits, close(2)
-//! included; SO_LINGER with a time is set only directly before a close of a socket whose data is
-//! all acknowledged.
+//! Owns the poller, the listeners, the signal pipe and the control socket, and what is done to
+//! accepted sockets, TCP and unix each in its own way. It must not know connections or their
+//! states. Invariants: every socket is registered once, edge-triggered, for both directions; no
+//! call waits, close(2) included; SO_LINGER with a time is set only directly before a close of a
+//! socket whose data is all acknowledged; a listener is no longer watched when it is closed, for a
+//! successor may have it.
 
+use super::control::{Asked, Control};
+use super::listeners::{Given, Ids, Listeners};
 use super::net::{EVENTS, Event, Net, Token};
-use crate::config::{Config, Listen, StartError};
+use crate::config::{Config, StartError};
 use crate::connection::How;
 use crate::connection::linger::Queues;
 use crate::connection::time::{Ms, plausible};
@@ -18,6 +21,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll};
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::time::Duration;
 
 /// An accepted socket.
@@ -34,10 +38,8 @@ pub struct Kernel {
     poll: Poll,
     events: Events,
     signals: Signals,
-    listeners: Vec<OwnedFd>,
-    receive_bytes: u32,
-    send_bytes: u32,
-    linger2_s: u8,
+    listeners: Listeners,
+    control: Option<Control>,
     /// For sockets that cannot throw away, and files that cannot be sent.
     scratch: Vec<u8>,
 }
@@ -47,84 +49,81 @@ pub const SCRATCH_BYTES: usize = 16 * 1024;
 /// Retries of a file transfer through the scratch buffer that the kernel refused to do itself.
 const REFUSES_SENDFILE: [ErrorKind; 2] = [ErrorKind::InvalidInput, ErrorKind::Unsupported];
 
+/// What is there before the kernel is opened.
+#[derive(Debug, Default)]
+pub struct Before {
+    /// Sockets that listen already.
+    pub listeners: Given,
+    /// The control socket of the server before.
+    pub control: Option<OwnedFd>,
+    /// To whom unix sockets belong, if not to who opens them.
+    pub unix_owner: Option<Ids>,
+}
+
 impl Kernel {
-    /// Opens everything that `config` asks for.
+    /// Opens everything that `config` asks for, with what is there `before`.
     ///
     /// # Errors
     /// A listener that cannot be had, too few descriptors, no epoll.
-    pub fn open(config: &Config) -> Result<Self, StartError> {
+    pub fn open(config: &Config, before: Before) -> Result<Self, StartError> {
         let system = |what: &str, error: &io::Error| {
             let cure = "raise the limit of open files (ulimit -n), or close what else is open";
             StartError::runtime("start", format!("{what}: {error}"), cure)
         };
         let poll = Poll::new().map_err(|error| system("no epoll", &error))?;
         let signals = Signals::install().map_err(|error| system("no signal pipe", &error))?;
-        let mut kernel = Self {
+        let path = Some(&config.service.control).filter(|path| !path.is_empty());
+        let control = path.map(|path| Control::open(Path::new(path), before.control));
+        let kernel = Self {
             poll,
             events: Events::with_capacity(EVENTS),
             signals,
-            listeners: Vec::with_capacity(config.listen.len()),
-            receive_bytes: config.receive_bytes,
-            send_bytes: config.send_bytes,
-            linger2_s: config.linger2_s,
+            listeners: Listeners::open(config, before.listeners, before.unix_owner)?,
+            control: control.transpose()?,
             scratch: vec![0; SCRATCH_BYTES],
         };
-        for (n, listen) in config.listen.iter().enumerate() {
-            let fd = kernel.listen(listen, config.backlog)?;
-            let token = Token::Listener(u8::try_from(n).unwrap_or(u8::MAX));
+        for (fd, n) in kernel.listeners.fds().zip(0..) {
             kernel
-                .watch(fd.as_fd(), token, Interest::READABLE)
-                .map_err(|e| system("epoll", &e))?;
-            kernel.listeners.push(fd);
+                .watch(fd, Token::Listener(n), Interest::READABLE)
+                .map_err(|error| system("epoll", &error))?;
         }
-        let signals = kernel.signals.fd().as_raw_fd();
-        let registry = kernel.poll.registry();
-        let token = mio::Token(Token::Signals.pack());
-        registry
-            .register(&mut SourceFd(&signals), token, Interest::READABLE)
-            .map_err(|error| system("epoll", &error))?;
-        enough_descriptors(config)?;
+        let own = [
+            (Some(kernel.signals.fd()), Token::Signals),
+            (kernel.control.as_ref().map(Control::fd), Token::Control),
+        ];
+        for (fd, token) in own {
+            if let Some(fd) = fd {
+                kernel
+                    .watch(fd, token, Interest::READABLE)
+                    .map_err(|error| system("epoll", &error))?;
+            }
+        }
+        enough_descriptors(config, &kernel.listeners)?;
         Ok(kernel)
     }
 
-    fn listen(&self, listen: &Listen, backlog: u16) -> Result<OwnedFd, StartError> {
-        let opened = match listen {
-            Listen::Tcp(address) => socket::listen_tcp(address, backlog).and_then(|fd| {
-                socket::set_linger2(fd.as_fd(), self.linger2_s)?;
-                socket::set_send_buffer(fd.as_fd(), self.send_bytes)?;
-                socket::set_segment_max(fd.as_fd(), segment_max(self.receive_bytes))?;
-                Ok(fd)
-            }),
-            Listen::Unix(path) => socket::listen_unix(path, backlog),
-        };
-        opened.map_err(|error| {
-            let cure = cure_of(error.kind());
-            StartError::runtime(place(listen), format!("cannot listen: {error}"), cure)
-        })
+    /// The listeners that were taken over are ours now.
+    pub fn prepare_listeners(&mut self) {
+        self.listeners.prepare_taken();
     }
 
-    /// The addresses that are listened on, the port chosen by the system included.
+    /// Where it listens on TCP, the ports that the system chose included.
     pub fn addresses(&self) -> impl Iterator<Item = std::net::SocketAddr> {
         self.listeners
-            .iter()
-            .filter_map(|fd| socket::local_address(fd.as_fd()).ok().flatten())
+            .fds()
+            .filter_map(|fd| match socket::bound(fd) {
+                Ok(socket::Bound::Tcp(address)) => Some(address),
+                Ok(socket::Bound::Unix(_)) | Err(_) => None,
+            })
     }
 
     /// One line that says where the server is.
     #[must_use]
     pub fn announcement(&self, config: &Config) -> String {
-        let mut places: Vec<String> = self
-            .addresses()
-            .map(|address| format!("http://{address}/"))
-            .collect();
-        places.extend(config.listen.iter().filter_map(|listen| match listen {
-            Listen::Unix(_) => Some(place(listen)),
-            Listen::Tcp(_) => None,
-        }));
         format!(
             "serving {} on {}",
             config.site.root.display(),
-            places.join(" ")
+            self.listeners.places().join(" ")
         )
     }
 
@@ -134,61 +133,27 @@ impl Kernel {
             .registry()
             .register(&mut SourceFd(&raw), mio::Token(token.pack()), interest)
     }
-
-    /// What an accepted socket needs. Failures are harmless: the socket keeps its defaults.
-    fn equip(&self, socket: &Socket) {
-        let fd = socket.fd.as_fd();
-        // After accept, never on the listener: there it would fix the window scale at 0.
-        let _ = socket::set_receive_buffer(fd, self.receive_bytes);
-        if socket.unix {
-            let _ = socket::set_send_buffer(fd, self.send_bytes); // not inherited there
-        }
-    }
 }
 
-/// Several segments fit the receive buffer, which the kernel doubles. Where one fills it (the
-/// loopback's are 64 KiB), the window shuts at each and opens by a probe 200 ms later: 160 kB/s.
-/// Segments of Ethernet are smaller than this.
-fn segment_max(receive_bytes: u32) -> u32 {
-    (receive_bytes / 2).clamp(1460, 32_767)
-}
+/// What is open beside connections, files and directories: the standard streams, poller, signals,
+/// logs, a configuration while it is read, control and supervisor.
+const OWN_DESCRIPTORS: u64 = 16;
 
-/// What helps against a listener that cannot be had.
-fn cure_of(kind: ErrorKind) -> &'static str {
-    let cures = [
-        (
-            ErrorKind::AddrInUse,
-            "stop the server that holds it, or choose another with -p",
-        ),
-        (
-            ErrorKind::PermissionDenied,
-            "ports below 1024 need root or CAP_NET_BIND_SERVICE; choose another with -p",
-        ),
-        (
-            ErrorKind::AddrNotAvailable,
-            "give an address that this machine has, with -p",
-        ),
-    ];
-    let cure = cures
-        .iter()
-        .find(|(other, _)| *other == kind)
-        .map(|(_, cure)| *cure);
-    cure.unwrap_or("choose another address with -p")
-}
-
-/// How the operator wrote a listener.
-fn place(listen: &Listen) -> String {
-    match listen {
-        Listen::Tcp(address) => address.to_string(),
-        Listen::Unix(path) => format!("unix:{}", path.display()),
-    }
-}
-
-/// A slot, and beside it a file, for each connection; plus what the program has open.
-fn enough_descriptors(config: &Config) -> Result<(), StartError> {
-    let listeners = u64::try_from(config.listen.len()).unwrap_or(0);
-    let own = 16 + listeners;
-    let need = u64::from(config.connections) * 2 + own;
+/// A slot, and beside it a file, for each connection; the directories of the sites, twice while a
+/// reload replaces them; plus what the program has open.
+fn enough_descriptors(config: &Config, listeners: &Listeners) -> Result<(), StartError> {
+    let sites = config.sites.iter().map(|named| &named.site);
+    let directories = sites
+        .chain([&config.site])
+        .map(|site| site.aliases.len().saturating_add(1))
+        .fold(0, usize::saturating_add);
+    let directories = u64::try_from(directories).unwrap_or(0).saturating_mul(2);
+    let own = OWN_DESCRIPTORS
+        .saturating_add(u64::from(listeners.count()))
+        .saturating_add(directories);
+    let need = u64::from(config.connections)
+        .saturating_mul(2)
+        .saturating_add(own);
     match crate::sys::limits::raise_open_files(need) {
         Ok(limit) if limit >= need => Ok(()),
         outcome => Err(StartError::runtime(
@@ -235,26 +200,17 @@ impl Net for Kernel {
     }
 
     fn listeners(&self) -> u8 {
-        u8::try_from(self.listeners.len()).unwrap_or(u8::MAX)
+        self.listeners.count()
     }
 
     fn accept(&mut self, listener: u8) -> io::Result<(Socket, Peer)> {
-        let Some(listener) = self.listeners.get(usize::from(listener)) else {
-            return Err(ErrorKind::WouldBlock.into());
-        };
-        let (fd, peer) = socket::accept(listener.as_fd())?;
-        let socket = Socket {
-            fd,
-            unix: peer == Peer::Unix,
-        };
-        self.equip(&socket);
-        Ok((socket, peer))
+        let (fd, peer) = self.listeners.accept(listener)?;
+        let unix = peer == Peer::Unix;
+        Ok((Socket { fd, unix }, peer))
     }
 
     fn waits(&mut self, listener: u8) -> bool {
-        let listener = self.listeners.get(usize::from(listener));
-        // In doubt somebody does: the accept that follows knows.
-        listener.is_some_and(|fd| socket::waits(fd.as_fd()).unwrap_or(true))
+        self.listeners.waits(listener)
     }
 
     fn pauses(error: &io::Error) -> bool {
@@ -262,15 +218,41 @@ impl Net for Kernel {
     }
 
     fn retune(&mut self, config: &Config) {
-        self.linger2_s = config.linger2_s;
-        for fd in &self.listeners {
-            // A unix socket has no such option; a TCP one takes what was checked.
-            let _ = socket::set_linger2(fd.as_fd(), config.linger2_s);
-        }
+        self.listeners.set_linger2(config.linger2_s);
     }
 
     fn close_listeners(&mut self) {
+        let control = self.control.iter().map(Control::fd);
+        for fd in self.listeners.fds().chain(control) {
+            // It goes on being watched as long as anybody has it, and a successor may.
+            let _ = self
+                .poll
+                .registry()
+                .deregister(&mut SourceFd(&fd.as_raw_fd()));
+        }
         self.listeners.clear();
+        self.control = None;
+    }
+
+    fn is_taken_over(&mut self) -> bool {
+        let Some(control) = &mut self.control else {
+            return false;
+        };
+        let listeners: Vec<BorrowedFd<'_>> = self.listeners.fds().collect();
+        match control.look(&listeners, self.listeners.are_of_supervisor()) {
+            Asked::Nothing => false,
+            Asked::Taken => true,
+            Asked::Came => {
+                let successor = self.control.as_ref().and_then(Control::successor);
+                let watched = successor
+                    .map(|fd| self.watch(fd, Token::Control, Interest::READABLE))
+                    .transpose();
+                if let Err(error) = watched {
+                    log::warn!("service.control: a successor could not be watched: {error}");
+                }
+                false
+            }
+        }
     }
 
     fn register(&mut self, socket: &Socket, token: Token) -> io::Result<()> {

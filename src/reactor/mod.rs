@@ -13,11 +13,14 @@ mod addresses;
 mod answer;
 mod buffers;
 mod clock;
+pub mod control;
 mod drive;
 mod home;
 mod identity;
 pub mod kernel;
 mod lending;
+mod listen_fault;
+pub mod listeners;
 pub mod net;
 mod queue;
 mod reload;
@@ -34,6 +37,7 @@ use crate::connection::state::Teardown;
 use crate::connection::time::{Ms, Turn, Wall};
 use crate::report::access::Access;
 use crate::report::counters::Counters;
+use crate::report::herald::Herald;
 use crate::report::sink;
 use crate::site::{SHELF_BYTES, Site};
 use accept::Door;
@@ -91,8 +95,14 @@ pub struct Reactor<N: Net> {
     counters: Counters,
     /// The access log, if one is kept.
     access: Option<Box<Access>>,
+    /// Tells the supervisor.
+    herald: Herald,
     /// Stopping: the moment at which everything left is cut.
     stop: Option<Ms>,
+    /// It stops because a successor serves: nobody is sent away.
+    handed_over: bool,
+    /// A successor has the listeners.
+    was_taken_over: bool,
     /// Looks at what is queued in a socket that has no buffer.
     peeked: Vec<u8>,
 }
@@ -130,7 +140,10 @@ impl<N: Net> Reactor<N> {
             events: Vec::with_capacity(EVENTS),
             counters: Counters::new(),
             access: None,
+            herald: Herald::default(),
             stop: None,
+            handed_over: false,
+            was_taken_over: false,
             peeked: vec![0; PEEK_BYTES],
             net,
             config,
@@ -146,6 +159,18 @@ impl<N: Net> Reactor<N> {
         }
     }
 
+    /// Says who tells the supervisor how it goes.
+    #[must_use]
+    pub fn with_herald(self, herald: Herald) -> Self {
+        Self { herald, ..self }
+    }
+
+    /// The loop is about to run: the supervisor is told that it serves.
+    pub fn ready(&mut self) {
+        let now = self.net.now();
+        self.herald.ready(now);
+    }
+
     /// Runs until it was stopped and every connection is gone.
     ///
     /// # Errors
@@ -155,6 +180,12 @@ impl<N: Net> Reactor<N> {
             self.turn()?;
         }
         Ok(())
+    }
+
+    /// A successor has the listeners.
+    #[must_use]
+    pub fn has_handed_over(&self) -> bool {
+        self.was_taken_over
     }
 
     /// Stopped, and nobody is left.
@@ -200,6 +231,7 @@ impl<N: Net> Reactor<N> {
         self.relieve(&turn);
         self.accept(&turn);
         self.stop_if_due(&turn);
+        self.herald.beat(now);
         self.flush_access();
         self.counters.log_dropped(u64::from(sink::dropped()));
         sink::flush();
@@ -225,11 +257,12 @@ impl<N: Net> Reactor<N> {
         if !self.patient.is_empty() {
             sleep_ms = Some(sleep_ms.unwrap_or(u32::MAX).min(PATIENCE_MS));
         }
-        let pressed = !self.waiting.is_empty() || self.door.is_ready(now);
+        let dismisses = self.stop.is_some() && !self.handed_over;
+        let pressed = !self.waiting.is_empty() || self.door.is_ready(now) || dismisses;
         if pressed || sink::pending() || self.access_waits() {
             sleep_ms = Some(sleep_ms.unwrap_or(u32::MAX).min(PRESSURE_MS));
         }
-        let others = [self.door.paused_until(), self.stop];
+        let others = [self.door.paused_until(), self.stop, self.herald.next_beat()];
         others.into_iter().flatten().fold(sleep_ms, |sleep_ms, at| {
             let wait = u32::try_from(at.since(now)).unwrap_or(u32::MAX);
             Some(sleep_ms.unwrap_or(u32::MAX).min(wait))
@@ -240,6 +273,7 @@ impl<N: Net> Reactor<N> {
         match event.token {
             Token::Listener(listener) => self.door.knock(listener),
             Token::Signals => self.signalled(turn),
+            Token::Control => self.control(turn),
             Token::Slot { index, generation } => {
                 if self.slots.generation(index) != generation {
                     return; // for a connection that is gone
@@ -315,26 +349,14 @@ pub fn sizes() -> Sizes {
 /// # Errors
 /// As [`Site::new`].
 pub fn check(config: &Config) -> Result<(), StartError> {
-    Site::new(config).map(drop)
+    Site::new(&config.seen_from_outside()).map(drop)
 }
 
-/// Starts the server and runs it until it is stopped.
+/// What the loop's failure means.
 ///
 /// # Errors
-/// A [`StartError`] when something that was asked for cannot be had.
-pub fn serve(config: &Config, reread: Reread) -> Result<(), StartError> {
-    let site = Site::new(config)?;
-    let kernel = kernel::Kernel::open(config)?;
-    let announcement = kernel.announcement(config);
-    let mut reactor = Reactor::new(kernel, site, config, teardown::BUILT).with_reread(reread);
-    reactor.log_accesses(Access::open(config)?);
-    log::info!("{announcement}");
-    sink::ready();
-    let outcome = reactor.run();
-    reactor.end_access();
-    for line in reactor.counters().lines() {
-        log::info!("stopped: {line}");
-    }
+/// Always when `outcome` is one.
+pub fn of_loop(outcome: io::Result<()>) -> Result<(), StartError> {
     outcome.map_err(|error| {
         StartError::runtime(
             "epoll",

@@ -13,8 +13,9 @@ use crate::sys::socket::Peer;
 use std::io;
 use std::os::fd::OwnedFd;
 
-/// Slots have indices below this; above are the listeners and the signal pipe.
+/// Slots have indices below this; above are the listeners, the control socket and the signal pipe.
 pub const SLOTS_MAX: u16 = 0xff00;
+const CONTROL: u16 = 0xfffe;
 const SIGNALS: u16 = 0xffff;
 
 /// What an event is about: 16 bits of index and 16 of generation, for `usize` is 32 bits on MIPS
@@ -25,6 +26,8 @@ pub enum Token {
     Listener(u8),
     /// The signal pipe.
     Signals,
+    /// The control socket, and who has come to it.
+    Control,
     /// A connection.
     Slot {
         /// Index into the slots.
@@ -41,6 +44,7 @@ impl Token {
         let (index, generation) = match self {
             Self::Listener(n) => (SLOTS_MAX + u16::from(n), 0),
             Self::Signals => (SIGNALS, 0),
+            Self::Control => (CONTROL, 0),
             Self::Slot { index, generation } => (index, generation),
         };
         (usize::from(generation) << 16) | usize::from(index)
@@ -54,6 +58,7 @@ impl Token {
         match index.checked_sub(SLOTS_MAX) {
             None => Self::Slot { index, generation },
             Some(_) if index == SIGNALS => Self::Signals,
+            Some(_) if index == CONTROL => Self::Control,
             Some(n) => Self::Listener(u8::try_from(n).unwrap_or(u8::MAX)),
         }
     }
@@ -96,7 +101,7 @@ pub trait Net {
     /// The next signal that came.
     fn signal(&mut self) -> Option<Signal>;
 
-    /// Number of listeners, at most 254.
+    /// Number of listeners, at most 253.
     fn listeners(&self) -> u8;
 
     /// The next connection from this listener's queue.
@@ -114,8 +119,14 @@ pub trait Net {
     /// A reload has changed what can be changed while the server serves.
     fn retune(&mut self, _: &Config) {}
 
-    /// Closes all listeners; who is still queued is reset by the kernel.
+    /// Closes all listeners; who is still queued is reset by the kernel, unless a successor has
+    /// them, too.
     fn close_listeners(&mut self);
+
+    /// A successor has come to the control socket, and the listeners are its own now.
+    fn is_taken_over(&mut self) -> bool {
+        false
+    }
 
     /// Watches a socket, edge-triggered, for both directions.
     ///
@@ -180,8 +191,9 @@ mod tests {
     fn tokens_survive_32_bits() {
         let tokens = [
             Token::Listener(0),
-            Token::Listener(254),
+            Token::Listener(253),
             Token::Signals,
+            Token::Control,
             Token::Slot {
                 index: 0,
                 generation: 0,

@@ -76,7 +76,11 @@ impl<N: Net> Reactor<N> {
             log::warn!("not reloaded: there is nothing to read again");
             return;
         };
-        match reread().and_then(|new| self.take(new)) {
+        self.herald.reloading();
+        let outcome = reread().and_then(|new| self.take(new));
+        let now = self.net.now();
+        self.herald.ready(now);
+        match outcome {
             Ok(changes) => {
                 self.counters.reload();
                 self.reopen_logs();

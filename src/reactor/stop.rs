@@ -2,13 +2,17 @@
 //!
 //! Owns what signals mean and the order of stopping: nobody new but those already queued, idle
 //! connections are told goodbye, every other finishes what it does, and at the deadline who is left
-//! is cut. It must not close a listener with clients in its queue before the deadline, for the
-//! kernel resets those. Invariant: once stopping, every answer announces the close.
+//! is cut. Who has a successor stops likewise, but at once takes nobody in and sends nobody away:
+//! the successor has the queue. It must not close a listener of its own with clients in its queue
+//! before the deadline, for the kernel resets those. Invariant: every answer that is made once it
+//! stops announces the close; who was promised before that the connection stays may come back as
+//! long as it is not told goodbye.
 
-use super::Reactor;
 use super::net::Net;
+use super::{GRACE_MS, Reactor};
 use crate::connection::state::State;
 use crate::connection::time::Turn;
+use crate::report::herald::Herald;
 use crate::sys::signal::Signal;
 
 impl<N: Net> Reactor<N> {
@@ -16,11 +20,21 @@ impl<N: Net> Reactor<N> {
         while let Some(signal) = self.net.signal() {
             match (signal, self.stop) {
                 (Signal::Terminate, None) => {
+                    self.herald.stopping();
                     log::info!(
                         "stopping: {} connections are served to their end",
                         self.slots.len()
                     );
                     self.begin_stop(turn);
+                }
+                // The first one to a server that has a successor: somebody waits now.
+                (Signal::Terminate, Some(deadline)) if self.handed_over => {
+                    log::info!(
+                        "stopping: {} connections are served to their end",
+                        self.slots.len()
+                    );
+                    self.handed_over = false;
+                    self.stop = Some(deadline.min(turn.now.after(turn.limits.stop_ms)));
                 }
                 (Signal::Reload, None) => self.reload(),
                 (Signal::Reload, Some(_)) => log::warn!("not reloaded: the server stops"),
@@ -28,12 +42,34 @@ impl<N: Net> Reactor<N> {
                 (Signal::Tell, _) => self.tell(),
                 (Signal::Terminate | Signal::Interrupt, _) => {
                     log::info!("stopping now");
+                    self.herald.stopping();
                     self.stop = Some(turn.now);
+                    self.handed_over = false;
                     self.door.close();
                     self.net.close_listeners();
                 }
             }
         }
+    }
+
+    /// Somebody has come to the control socket.
+    pub(super) fn control(&mut self, turn: &Turn<'_>) {
+        if !self.net.is_taken_over() {
+            return;
+        }
+        log::info!(
+            "handed over: {} connections are served to their end",
+            self.slots.len()
+        );
+        // Idle connections stay: a request may be on its way, and nobody waits for the end.
+        let deadline = turn.now.after(turn.limits.handover_ms);
+        self.was_taken_over = true;
+        self.handed_over = self.stop.is_none();
+        // From now on the successor tells the supervisor how it goes.
+        self.herald = Herald::default();
+        self.stop = Some(self.stop.map_or(deadline, |stop| stop.min(deadline)));
+        self.door.close();
+        self.net.close_listeners();
     }
 
     /// Says what was counted so far, and what is going on.
@@ -49,11 +85,18 @@ impl<N: Net> Reactor<N> {
     pub fn begin_stop(&mut self, turn: &Turn<'_>) {
         self.stop = Some(turn.now.after(turn.limits.stop_ms));
         self.door.knock_all();
+        self.dismiss(turn);
+    }
+
+    /// Tells idle connections goodbye; but those not whose request has just come, nor, for a grace,
+    /// those that were never answered.
+    fn dismiss(&mut self, turn: &Turn<'_>) {
         for index in self.slots.indices() {
             let Some(slot) = self.slots.get_mut(index) else {
                 continue;
             };
-            if slot.state == State::Idle {
+            let new = !slot.connection.was_answered() && turn.now.since(slot.since) < GRACE_MS;
+            if slot.state == State::Idle && !slot.ready.read && !new {
                 let queues = self.net.queues(&slot.socket);
                 slot.connection.stop(queues, turn);
                 self.drive(index, turn);
@@ -66,11 +109,14 @@ impl<N: Net> Reactor<N> {
     pub(super) fn stop_if_due(&mut self, turn: &Turn<'_>) {
         let Some(deadline) = self.stop else { return };
         let due = turn.now >= deadline;
-        if self.door.is_open() && (due || !self.door.is_ready(turn.now)) {
+        if self.door.is_open() && (due || self.door.is_quiet()) {
             self.door.close();
             self.net.close_listeners();
         }
         if !due {
+            if !self.handed_over {
+                self.dismiss(turn);
+            }
             return;
         }
         for index in self.slots.indices() {

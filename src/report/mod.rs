@@ -6,6 +6,7 @@ pub mod access;
 pub mod counters;
 mod escape;
 mod form;
+pub mod herald;
 mod line;
 mod pending;
 mod ring;

@@ -92,6 +92,8 @@ pub fn direct(config: &Config) -> Result<(), StartError> {
     }
     if let Ok(mut guard) = SINK.outlet.try_lock()
         && let Some(outlet) = guard.as_mut()
+        // That one stays as it was opened, perhaps by a user who could do it better.
+        && (elsewhere || !outlet.target.is_stderr())
     {
         outlet.target.leave(&mut outlet.ring);
         outlet.target = target;
@@ -136,11 +138,29 @@ pub fn dropped() -> u32 {
     SINK.dropped.load(ORDER)
 }
 
+/// The target is there. A daemon or a reader may come later.
+#[must_use]
+pub fn is_reached() -> bool {
+    match SINK.outlet.try_lock() {
+        Ok(guard) => guard.as_ref().is_none_or(|outlet| outlet.target.is_there()),
+        Err(_) => true,
+    }
+}
+
+/// One warning on the standard error, past the log: what the operator must know of the log itself.
+pub fn aside(words: &impl fmt::Display) {
+    write_whole(&Line::new(Level::Warn, format_args!("{words}")));
+}
+
 /// One line at the very end, also without [`install`] and at every level: why adieu did not start.
 /// What a stuck target does not take is lost; the exit code still tells.
 pub fn last_words(words: &impl fmt::Display) {
     SINK.flush_ring();
-    let line = Line::new(Level::Error, format_args!("{words}"));
+    write_whole(&Line::new(Level::Error, format_args!("{words}")));
+}
+
+/// Writes a line to the standard error, as far as it takes it.
+fn write_whole(line: &Line) {
     let stderr = Standard::error();
     let mut rest = line.as_bytes();
     while let Ok(taken @ 1..) = stderr.write(rest) {

@@ -155,6 +155,16 @@ impl Target {
         None
     }
 
+    /// There is something that takes lines.
+    pub(super) fn is_there(&self) -> bool {
+        !matches!(self.way, Way::Gone)
+    }
+
+    /// It is the standard error.
+    pub(super) fn is_stderr(&self) -> bool {
+        self.named == LogTarget::Stderr
+    }
+
     /// Nobody but the log itself says when a line was written.
     pub(super) fn is_file(&self) -> bool {
         self.named.file().is_some()

@@ -7,10 +7,11 @@
 //! `length` is at most their number. Layouts: ip(7), ipv6(7), unix(7); the family comes first, in
 //! the machine's order; port and IP address are in network order.
 
+use std::ffi::OsStr;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use libc::{c_int, sockaddr, socklen_t};
 
@@ -145,6 +146,19 @@ impl Address {
         }
     }
 
+    /// The path of a unix socket, empty if it has none in the file system; `None` for another
+    /// family.
+    pub(super) fn path(&self) -> Option<PathBuf> {
+        if self.family() != libc::AF_UNIX {
+            return None;
+        }
+        // What counts of it ends at its length or at a NUL; an abstract name begins with one.
+        let length = usize::try_from(self.length).unwrap_or(0);
+        let room = self.storage.0.get(UNIX_PATH..length.min(STORAGE));
+        let path = room.unwrap_or_default().split(|b| *b == 0).next();
+        Some(PathBuf::from(OsStr::from_bytes(path.unwrap_or_default())))
+    }
+
     /// Who this is, or `None` for a family nobody listens on here.
     pub(super) fn peer(&self) -> Option<Peer> {
         match self.socket_address() {
@@ -250,5 +264,16 @@ mod tests {
         for path in [String::new(), "a".repeat(108), "a\0b".to_owned()] {
             assert!(Address::unix(Path::new(&path)).is_err(), "{path:?}");
         }
+    }
+
+    #[test]
+    fn a_path_comes_back_as_it_went_in() {
+        for text in ["/run/a", "a", &"a".repeat(107)] {
+            let address = Address::unix(Path::new(text)).unwrap();
+            assert_eq!(address.path(), Some(PathBuf::from(text)));
+            assert_eq!(address.socket_address(), None);
+        }
+        let ip = Address::ip(&"127.0.0.1:1".parse().unwrap());
+        assert_eq!(ip.path(), None);
     }
 }

@@ -65,6 +65,11 @@ pub(super) fn wide<Narrow: Into<Wide>, Wide>(number: Narrow) -> Wide {
     number.into()
 }
 
+/// A number in the type that a field or an argument has on this port; EINVAL if it does not fit.
+pub(super) fn fit<From, To: TryFrom<From>>(number: From) -> io::Result<To> {
+    To::try_from(number).map_err(|_| invalid())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,5 +95,8 @@ mod tests {
         assert_eq!(offset(1 << 40).unwrap(), 1 << 40);
         assert!(offset(u64::MAX).is_err());
         assert_eq!(size::<[i32; 2]>(), 8);
+        assert_eq!(fit::<usize, u8>(255).unwrap(), 255);
+        let error = fit::<usize, u8>(256).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
     }
 }

@@ -1,11 +1,10 @@
 //! Sockets that wait for connections, and the connections they give.
 //!
-//! Owns: making a listener, the fate of a stale unix socket file, accept4(2) and what its errors
-//! mean for accepting. Must not: decide when to accept, or touch the receive buffer of a listener
-//! (that would freeze the window scale of every connection it accepts).
+//! Owns: making a TCP listener, listen(2), accept4(2) and what its errors mean for accepting. Must
+//! not: decide when to accept, or touch the receive buffer of a listener (that would freeze the
+//! window scale of every connection it accepts).
 //!
-//! Invariants: every socket made here is non-blocking and close-on-exec from its first moment; a
-//! file is removed only if it is a socket that nobody has bound.
+//! Invariant: every socket made here is non-blocking and close-on-exec from its first moment.
 #![allow(
     unsafe_code,
     reason = "socket(2), bind(2), listen(2), accept4(2) and their kin"
@@ -14,28 +13,38 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::os::unix::fs::FileTypeExt;
-use std::path::Path;
+use std::path::PathBuf;
 
 use libc::c_int;
 
 use super::address::{Address, Peer};
 use super::call::{checked, retried};
-use super::options;
 use super::poll::is_ready;
+use super::{interface, options};
 
-/// A TCP listener on `address` (port 0: the kernel chooses, see [`local_address`]), with up to
-/// `backlog` connections waiting to be accepted (the kernel caps it at net.core.somaxconn).
+/// Where a socket is bound.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// An IP address and port.
+    Tcp(SocketAddr),
+    /// A path; empty when the socket has no name, or one that is not in the file system.
+    Unix(PathBuf),
+}
+
+/// A TCP socket bound to `address` (port 0: the kernel chooses, see [`bound`]) and, if one is
+/// named, to this interface alone. It does not listen yet: see [`listen`]. With `freebind` no
+/// interface need have the address yet (IP_FREEBIND, ip(7)).
 ///
-/// It has `SO_REUSEADDR`, so that a restart does not wait for old connections in TIME_WAIT;
-/// `TCP_NODELAY`, which accepted connections inherit; and, for IPv6, `IPV6_V6ONLY`, so that
-/// listening on 0.0.0.0 and on `::` do not meet. A scope id is honoured.
+/// It has `SO_REUSEADDR`, so that a restart does not wait for old connections in TIME_WAIT; and,
+/// for IPv6, `IPV6_V6ONLY`, so that listening on 0.0.0.0 and on `::` do not meet. A scope id is
+/// honoured.
 ///
 /// # Errors
 ///
-/// EADDRINUSE, EADDRNOTAVAIL, EACCES (a port below 1024), EAFNOSUPPORT (no IPv6), and what else
-/// ip(7), bind(2), listen(2) name.
-pub fn listen_tcp(address: &SocketAddr, backlog: u16) -> io::Result<OwnedFd> {
+/// EADDRINUSE, EADDRNOTAVAIL, EACCES (a port below 1024), EAFNOSUPPORT (no IPv6), ENODEV (no such
+/// interface), EPERM (before Linux 5.7 an interface needs CAP_NET_RAW), and what else ip(7),
+/// bind(2) name.
+pub fn bind_tcp(address: &SocketAddr, on: Option<&str>, freebind: bool) -> io::Result<OwnedFd> {
     let kernels = Address::ip(address);
     let socket = stream(kernels.family())?;
     let fd = socket.as_fd();
@@ -43,50 +52,45 @@ pub fn listen_tcp(address: &SocketAddr, backlog: u16) -> io::Result<OwnedFd> {
     if address.is_ipv6() {
         options::set(fd, libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, [1])?;
     }
-    options::set(fd, libc::IPPROTO_TCP, libc::TCP_NODELAY, [1])?;
-    bind(fd, &kernels)?;
-    listen(fd, backlog)?;
-    Ok(socket)
-}
-
-/// A unix stream listener at `path` (1 to 107 bytes).
-///
-/// A socket file left there by a process that is gone is removed and made anew; a living server
-/// (listening or about to) and a file of any other kind are left alone. The file is looked at from
-/// outside: the living server sees no connection from it. Two servers started on the same stale
-/// path in the same instant can both succeed, the later one at the path; an init system does not.
-///
-/// # Errors
-///
-/// EINVAL for a path that does not fit; EADDRINUSE while it is in use; ENOENT, EACCES, EROFS for
-/// its directory; see unix(7), bind(2).
-pub fn listen_unix(path: &Path, backlog: u16) -> io::Result<OwnedFd> {
-    let address = Address::unix(path)?;
-    let socket = stream(libc::AF_UNIX)?;
-    let fd = socket.as_fd();
-    match bind(fd, &address) {
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_stale(path, &address)? => {
-            std::fs::remove_file(path)?;
-            bind(fd, &address)?;
-        }
-        bound => bound?,
+    if freebind {
+        // Of IPv4, and of IPv6 sockets too: the kernel keeps one flag.
+        options::set(fd, libc::IPPROTO_IP, libc::IP_FREEBIND, [1])?;
     }
-    listen(fd, backlog)?;
+    if let Some(name) = on {
+        interface::bind_to(fd, name)?;
+    }
+    bind(fd, &kernels)?;
     Ok(socket)
 }
 
-/// The address a socket is bound to; `None` for a unix socket.
+/// listen(2): up to `backlog` connections wait to be accepted (the kernel caps it at
+/// net.core.somaxconn). Of a socket that listens already it changes the backlog.
 ///
 /// # Errors
 ///
-/// See getsockname(2); ENOTSOCK for another kind of file.
-pub fn local_address(fd: BorrowedFd<'_>) -> io::Result<Option<SocketAddr>> {
+/// EADDRINUSE when another socket has come to listen there since the bind; see listen(2).
+pub fn listen(fd: BorrowedFd<'_>, backlog: u16) -> io::Result<()> {
+    // SAFETY: the call takes two numbers and no memory of ours.
+    checked(unsafe { libc::listen(fd.as_raw_fd(), c_int::from(backlog)) })?;
+    Ok(())
+}
+
+/// Where a socket is bound.
+///
+/// # Errors
+///
+/// See getsockname(2); ENOTSOCK for another kind of file, EAFNOSUPPORT for another family.
+pub fn bound(fd: BorrowedFd<'_>) -> io::Result<Bound> {
     let mut address = Address::room();
     let (name, length) = address.parts();
     // SAFETY: `name` and `length` point into `address`, which outlives the call, and `length`
     // holds the number of bytes at `name`.
     checked(unsafe { libc::getsockname(fd.as_raw_fd(), name, length) })?;
-    Ok(address.socket_address())
+    match (address.socket_address(), address.path()) {
+        (Some(address), _) => Ok(Bound::Tcp(address)),
+        (None, Some(path)) => Ok(Bound::Unix(path)),
+        (None, None) => Err(io::Error::from_raw_os_error(libc::EAFNOSUPPORT)),
+    }
 }
 
 /// The next waiting connection, non-blocking and close-on-exec, and who it is from.
@@ -133,29 +137,12 @@ pub fn accept_pauses(error: &io::Error) -> bool {
     )
 }
 
-/// Whether `path` is a socket file that no socket is bound to any more.
-///
-/// A datagram socket does the asking: connecting it to a stream socket that lives fails with
-/// EPROTOTYPE before the other side hears of it, and with ECONNREFUSED if there is none.
-fn is_stale(path: &Path, address: &Address) -> io::Result<bool> {
-    // A file that is no socket refuses a connection too.
-    if !std::fs::symlink_metadata(path)?.file_type().is_socket() {
-        return Ok(false);
-    }
-    let probe = socket(libc::AF_UNIX, libc::SOCK_DGRAM)?;
-    let answer = retried(|| {
-        // SAFETY: `pointer` is valid for `length` bytes and is only read.
-        checked(unsafe { libc::connect(probe.as_raw_fd(), address.pointer(), address.length()) })
-    });
-    Ok(answer.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused))
-}
-
-fn stream(family: c_int) -> io::Result<OwnedFd> {
+pub(super) fn stream(family: c_int) -> io::Result<OwnedFd> {
     socket(family, libc::SOCK_STREAM)
 }
 
 /// socket(2), non-blocking and close-on-exec.
-fn socket(family: c_int, kind: c_int) -> io::Result<OwnedFd> {
+pub(super) fn socket(family: c_int, kind: c_int) -> io::Result<OwnedFd> {
     let kind = kind | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
     // SAFETY: the call takes three numbers and no memory of ours.
     let made = checked(unsafe { libc::socket(family, kind, 0) })?;
@@ -164,30 +151,23 @@ fn socket(family: c_int, kind: c_int) -> io::Result<OwnedFd> {
 }
 
 /// bind(2).
-fn bind(fd: BorrowedFd<'_>, address: &Address) -> io::Result<()> {
+pub(super) fn bind(fd: BorrowedFd<'_>, address: &Address) -> io::Result<()> {
     // SAFETY: `pointer` is valid for `length` bytes and is only read.
     checked(unsafe { libc::bind(fd.as_raw_fd(), address.pointer(), address.length()) })?;
-    Ok(())
-}
-
-/// listen(2).
-fn listen(fd: BorrowedFd<'_>, backlog: u16) -> io::Result<()> {
-    // SAFETY: the call takes two numbers and no memory of ours.
-    checked(unsafe { libc::listen(fd.as_raw_fd(), c_int::from(backlog)) })?;
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use std::net::{TcpListener, TcpStream};
-    use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+    use std::os::unix::net::{UnixDatagram, UnixStream};
 
     use super::*;
-    use crate::sys::testing::{Dir, accepted, tcp, until};
+    use crate::sys::testing::{Dir, accepted, listen_tcp, listen_unix, tcp, until};
 
     #[test]
     fn nobody_waiting_is_would_block_at_once() {
-        let listener = listen_tcp(&"127.0.0.1:0".parse().unwrap(), 8).unwrap();
+        let listener = tcp("127.0.0.1:0").0;
         let error = accept(listener.as_fd()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
         assert!(!accept_pauses(&error));
@@ -216,10 +196,10 @@ mod tests {
         assert_eq!(accepted(&listener).1, Peer::V6(loopback));
 
         let dir = Dir::new();
-        let listener = listen_unix(&dir.path("s"), 8).unwrap();
+        let listener = listen_unix(&dir.path("s"));
         let _client = UnixStream::connect(dir.path("s")).unwrap();
         assert_eq!(accepted(&listener).1, Peer::Unix);
-        assert_eq!(local_address(listener.as_fd()).unwrap(), None);
+        assert_eq!(bound(listener.as_fd()).unwrap(), Bound::Unix(dir.path("s")));
     }
 
     #[test]
@@ -240,7 +220,7 @@ mod tests {
         // The kernel chooses the IPv6 port; another process may hold it on IPv4: then try again.
         until(|| {
             let (six, address) = tcp("[::]:0");
-            let four = listen_tcp(&SocketAddr::from(([0, 0, 0, 0], address.port())), 8);
+            let four = listen_tcp(&SocketAddr::from(([0, 0, 0, 0], address.port())));
             let mine = TcpStream::connect(("127.0.0.1", address.port())).is_ok() && four.is_ok();
             mine && accept(six.as_fd()).unwrap_err().kind() == io::ErrorKind::WouldBlock
         });
@@ -249,7 +229,7 @@ mod tests {
     #[test]
     fn a_port_in_use_is_an_error() {
         let (_listener, address) = tcp("127.0.0.1:0");
-        let error = listen_tcp(&address, 8).unwrap_err();
+        let error = listen_tcp(&address).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
     }
 
@@ -274,49 +254,55 @@ mod tests {
     }
 
     #[test]
-    fn a_stale_socket_file_is_replaced() {
-        let dir = Dir::new();
-        drop(UnixListener::bind(dir.path("s")).unwrap());
-        assert!(dir.path("s").exists());
-        let listener = listen_unix(&dir.path("s"), 8).unwrap();
-        let _client = UnixStream::connect(dir.path("s")).unwrap();
-        assert_eq!(accepted(&listener).1, Peer::Unix);
-    }
-
-    #[test]
-    fn a_living_server_keeps_its_path_and_hears_nothing() {
-        let dir = Dir::new();
-        let living = listen_unix(&dir.path("s"), 8).unwrap();
-        let error = listen_unix(&dir.path("s"), 8).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
-        assert_eq!(
-            accept(living.as_fd()).unwrap_err().kind(),
-            io::ErrorKind::WouldBlock
-        );
-        let datagrams = UnixDatagram::bind(dir.path("d")).unwrap();
-        let error = listen_unix(&dir.path("d"), 8).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
-        drop(datagrams);
-    }
-
-    #[test]
-    fn a_file_that_is_no_socket_is_never_removed() {
-        let dir = Dir::new();
-        std::fs::write(dir.path("f"), "precious").unwrap();
-        drop(UnixListener::bind(dir.path("s")).unwrap());
-        std::os::unix::fs::symlink(dir.path("s"), dir.path("l")).unwrap();
-        for name in ["f", "l"] {
-            let error = listen_unix(&dir.path(name), 8).unwrap_err();
-            assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
-        }
-        assert_eq!(std::fs::read(dir.path("f")).unwrap(), b"precious");
-        assert!(dir.path("s").exists());
-    }
-
-    #[test]
     fn the_local_address_is_the_bound_one() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = local_address(listener.as_fd()).unwrap();
-        assert_eq!(address, Some(listener.local_addr().unwrap()));
+        let address = bound(listener.as_fd()).unwrap();
+        assert_eq!(address, Bound::Tcp(listener.local_addr().unwrap()));
+        let dir = Dir::new();
+        let listener = listen_unix(&dir.path("s"));
+        assert_eq!(bound(listener.as_fd()).unwrap(), Bound::Unix(dir.path("s")));
+        let (nameless, _) = UnixStream::pair().unwrap();
+        assert_eq!(
+            bound(nameless.as_fd()).unwrap(),
+            Bound::Unix(PathBuf::new())
+        );
+    }
+
+    #[test]
+    fn an_address_that_nobody_has_is_refused_or_listened_on() {
+        for text in ["192.0.2.1:0", "[2001:db8::1]:0"] {
+            let address: SocketAddr = text.parse().unwrap();
+            let error = bind_tcp(&address, None, false).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::AddrNotAvailable, "{text}");
+            let free = bind_tcp(&address, None, true).unwrap();
+            listen(free.as_fd(), 8).unwrap();
+            let Bound::Tcp(found) = bound(free.as_fd()).unwrap() else {
+                panic!("no TCP socket");
+            };
+            assert_eq!(found.ip(), address.ip());
+        }
+    }
+
+    #[test]
+    fn a_listener_is_bound_to_an_interface() {
+        let any: SocketAddr = "0.0.0.0:0".parse().unwrap();
+        let listener = bind_tcp(&any, Some("lo"), false).unwrap();
+        listen(listener.as_fd(), 8).unwrap();
+        let Bound::Tcp(address) = bound(listener.as_fd()).unwrap() else {
+            panic!("no TCP socket");
+        };
+        let _client = TcpStream::connect(("127.0.0.1", address.port())).unwrap();
+        assert_eq!(accepted(&listener).1, Peer::V4([127, 0, 0, 1]));
+        assert_eq!(interface::bound_to(listener.as_fd()).unwrap(), "lo");
+        let error = bind_tcp(&any, Some("none0"), false).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::ENODEV));
+    }
+
+    #[test]
+    fn a_backlog_can_be_changed_while_it_listens() {
+        let (listener, address) = tcp("127.0.0.1:0");
+        listen(listener.as_fd(), 1).unwrap();
+        let _client = TcpStream::connect(address).unwrap();
+        assert_eq!(accepted(&listener).1, Peer::V4([127, 0, 0, 1]));
     }
 }

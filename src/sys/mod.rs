@@ -14,29 +14,45 @@
 //! - [`standard`]: standard error and standard output without blocking
 //! - [`outlet`]: files and syslog sockets that logs are written to
 //! - [`limits`]: how many files the process may open
+//! - [`account`]: users and groups by name
+//! - [`privilege`]: becoming another user, another root
+//! - [`process`]: into the background: fork, a session, the standard streams, the umask
+//! - [`inherit`]: descriptors that another process handed over by number
+//! - [`rights`]: descriptors to and from another process, through a unix socket
+//! - [`interface`]: network interfaces by name
+//! - [`notify`]: messages to a supervisor
 //!
 //! Invariants:
 //!
 //! - an unsafe block holds one call and says why the call is sound;
 //! - a file descriptor is an `OwnedFd` from the moment the kernel names it, and comes in as a
-//!   `BorrowedFd`, so that none is used after its close;
-//! - EINTR never leaves: the calls do not block, so trying again is always right;
+//!   `BorrowedFd`, so that none is used after its close; only [`inherit::claim`] takes a number;
+//! - EINTR never leaves: the calls do not block, or may wait for longer ([`rights`]), so trying
+//!   again is always right;
 //! - an error is the kernel's own errno ([`std::io::Error::raw_os_error`]), made without
 //!   allocation; an argument the kernel would misread is refused here with EINVAL;
 //! - whatever is called once a request allocates nothing.
 
+pub mod account;
 mod address;
 mod call;
 pub mod clock;
 pub mod directory;
 pub mod file;
+pub mod inherit;
+pub mod interface;
 pub mod limits;
 mod listen;
+pub mod notify;
 mod options;
 pub mod outlet;
 mod poll;
+pub mod privilege;
+pub mod process;
+pub mod rights;
 pub mod signal;
 pub mod socket;
+mod socket_file;
 pub mod standard;
 mod transfer;
 

@@ -3,12 +3,12 @@
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::clock;
-use super::socket::{self, Peer};
+use super::socket::{self, Bound, Peer};
 
 /// Far beyond what any of these tests needs, so that only a real failure meets it.
 const DEADLINE_MS: u64 = 20_000;
@@ -54,9 +54,25 @@ impl Drop for Dir {
 
 /// A TCP listener and where it is.
 pub(super) fn tcp(address: &str) -> (OwnedFd, SocketAddr) {
-    let listener = socket::listen_tcp(&address.parse().unwrap(), 64).unwrap();
-    let address = socket::local_address(listener.as_fd()).unwrap().unwrap();
-    (listener, address)
+    let listener = listen_tcp(&address.parse().unwrap()).unwrap();
+    match socket::bound(listener.as_fd()).unwrap() {
+        Bound::Tcp(address) => (listener, address),
+        Bound::Unix(_) => panic!("no TCP socket"),
+    }
+}
+
+/// A TCP listener at this address.
+pub(super) fn listen_tcp(address: &SocketAddr) -> std::io::Result<OwnedFd> {
+    let listener = socket::bind_tcp(address, None, false)?;
+    socket::listen(listener.as_fd(), 64)?;
+    Ok(listener)
+}
+
+/// A unix listener at this path.
+pub(super) fn listen_unix(path: &Path) -> OwnedFd {
+    let listener = socket::bind_unix(path, 0o600).unwrap();
+    socket::listen(listener.as_fd(), 64).unwrap();
+    listener
 }
 
 /// The connection that is on its way to `listener`.
@@ -85,7 +101,7 @@ pub(super) fn tcp_pair() -> (OwnedFd, TcpStream) {
 /// A unix connection: our end, and a blocking client that gives up in time.
 pub(super) fn unix_pair() -> (OwnedFd, UnixStream) {
     let dir = Dir::new();
-    let listener = socket::listen_unix(&dir.path("s"), 64).unwrap();
+    let listener = listen_unix(&dir.path("s"));
     let client = UnixStream::connect(dir.path("s")).unwrap();
     client
         .set_read_timeout(Some(Duration::from_millis(DEADLINE_MS)))

@@ -12,10 +12,14 @@
     reason = "a test fails by panicking"
 )]
 
+pub(crate) mod child;
 pub(crate) mod http;
+pub(crate) mod namespace;
 pub(crate) mod outside;
+pub(crate) mod place;
 pub(crate) mod root;
 pub(crate) mod server;
+pub(crate) mod supervisor;
 
 use adieu::sys::clock::monotonic_ms;
 use std::io::{ErrorKind, Read};

@@ -7,6 +7,7 @@ use std::fs;
 pub(crate) enum Tcp {
     Established,
     FinWait1,
+    FinWait2,
     CloseWait,
     LastAck,
     Closing,
@@ -17,6 +18,7 @@ impl Tcp {
         match self {
             Self::Established => "01",
             Self::FinWait1 => "04",
+            Self::FinWait2 => "05",
             Self::CloseWait => "08",
             Self::LastAck => "09",
             Self::Closing => "0B",

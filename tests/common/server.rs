@@ -60,9 +60,14 @@ impl Server {
     }
 
     /// Runs such a command until it serves.
-    pub(crate) fn run(mut command: Command) -> Self {
+    pub(crate) fn run(command: Command) -> Self {
+        Self::run_with(command, Stdio::null())
+    }
+
+    /// The same, with this standard input.
+    pub(crate) fn run_with(mut command: Command, stdin: impl Into<Stdio>) -> Self {
         let mut child = command
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stderr(Stdio::piped())
             .spawn()
             .expect("the built binary");
@@ -87,13 +92,19 @@ impl Server {
             assert!(ended.is_none(), "it did not start: {lines:?}");
             lines.iter().any(|line| line.starts_with("adieu: serving "))
         });
-        let first = server.lines.lock().expect("no poison")[0].clone();
-        server.address = first
-            .split_once("http://")
-            .map(|(_, rest)| rest.trim_end_matches('/'))
-            .map(|text| text.parse().expect("an address"));
+        server.address = server.addresses().first().copied();
         server.idle_descriptors = descriptors(server.pid());
         server
+    }
+
+    /// Everywhere it listens on TCP.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        let line = self.line(1, |line| line.starts_with("adieu: serving "));
+        let urls = line.split("http://").skip(1);
+        let texts = urls.filter_map(|rest| rest.split('/').next());
+        texts
+            .map(|text| text.parse().expect("an address"))
+            .collect()
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -120,6 +131,23 @@ impl Server {
         stream
             .write_all(request)
             .expect("a send that does not fail");
+        let heard = hear(&mut stream);
+        assert_eq!((only(&heard.bytes).status, heard.end), (200, End::Fin));
+    }
+
+    /// The same for a server whose address has a scope, or that is bound to an interface, lo.
+    pub(crate) fn serves_a_good_client_at(&self, listen: &str) {
+        let port = listen.rsplit_once(':').expect("a port").1;
+        let host = match listen.split(['%', ']']).next().expect("a host") {
+            "0.0.0.0" => "127.0.0.1".to_owned(),
+            "[::" => "[::1]".to_owned(),
+            scoped => format!("{scoped}%1]"),
+        };
+        let address: SocketAddr = format!("{host}:{port}").parse().expect("an address");
+        let mut stream = TcpStream::connect(address).expect("a connection");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        let request = b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+        stream.write_all(request).expect("a send");
         let heard = hear(&mut stream);
         assert_eq!((only(&heard.bytes).status, heard.end), (200, End::Fin));
     }
@@ -200,6 +228,11 @@ impl Server {
     /// fault of ours.
     pub(crate) fn stop(self) -> Stopped {
         self.signal("TERM");
+        self.ends()
+    }
+
+    /// As [`Server::stop`], of one that was told to stop already.
+    pub(crate) fn ends(self) -> Stopped {
         let stopped = self.wait();
         assert!(stopped.status.success(), "{stopped:?}");
         let sum = |group: &str| -> u64 {

@@ -7,8 +7,8 @@
 use super::super::fault::Fault;
 use super::super::key::distance;
 use super::super::keys::{KEYS, Key};
-use super::super::value::{self, Kind, Unit, Value};
-use super::super::{Draft, Origin, StartError, Target, draft};
+use super::super::value::{Kind, Unit, Value};
+use super::super::{Draft, Origin, StartError, Target, draft, listen};
 use super::entry::{Entry, Item, Name, Written};
 use super::toml;
 use super::wrong::Wrong;
@@ -257,8 +257,12 @@ fn value_of(key: &Key, short: &str, item: &Item) -> Result<(Value, Elements), (u
         (Kind::Number { .. }, _) => Err(mismatch(item, "an integer or a string with a unit")),
         (Kind::Switch, Written::Boolean(on)) => Ok(one(Value::Switch(*on))),
         (Kind::Switch, _) => Err(mismatch(item, "a boolean")),
-        (Kind::Path | Kind::Word | Kind::Choice(_), Written::String(text)) => parsed(text).map(one),
-        (Kind::Path | Kind::Word | Kind::Choice(_), _) => Err(mismatch(item, "a string")),
+        (Kind::Path | Kind::Word | Kind::Choice(_) | Kind::Mode, Written::String(text)) => {
+            parsed(text).map(one)
+        }
+        (Kind::Path | Kind::Word | Kind::Choice(_) | Kind::Mode, _) => {
+            Err(mismatch(item, "a string"))
+        }
         (Kind::Words | Kind::Networks | Kind::Lines(_) | Kind::Listen, Written::Array(items)) => {
             let mut elements = Elements::new();
             for item in items {
@@ -281,7 +285,7 @@ fn value_of(key: &Key, short: &str, item: &Item) -> Result<(Value, Elements), (u
 fn element(kind: Kind, text: &str) -> Result<String, Fault> {
     let is_word = matches!(kind, Kind::Words | Kind::Networks);
     if kind == Kind::Listen {
-        return value::address(text).map(|address| address.to_string());
+        return listen::address(text).map(|address| address.to_string());
     }
     if text == "none" {
         let what = "\"none\" stands in an array";
@@ -305,7 +309,7 @@ fn list(kind: Kind, elements: &Elements) -> Result<Value, Fault> {
         Kind::Listen => {
             let all = texts
                 .into_iter()
-                .map(value::address)
+                .map(listen::address)
                 .collect::<Result<_, _>>();
             all.map(Value::Listen)
         }
@@ -324,6 +328,7 @@ fn list(kind: Kind, elements: &Elements) -> Result<Value, Fault> {
         | Kind::Switch
         | Kind::Path
         | Kind::Word
+        | Kind::Mode
         | Kind::Choice(_) => match texts.is_empty() {
             true => kind.parse("none"),
             false => kind.parse(&texts.join(",")),

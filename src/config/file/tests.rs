@@ -155,6 +155,7 @@ fn good(key: &Key) -> Vec<(String, String)> {
         Kind::Networks => also("['10.0.0.0/8', 'unix']", "10.0.0.0/8,unix"),
         Kind::Lines(rule) => also(&format!("['{}']", rule.example()), rule.example()),
         Kind::Listen => also("['81', '[::1]:82', 'unix:/x']", "81,[::1]:82,unix:/x"),
+        Kind::Mode => also("\"600\"", "0600"),
     }
     values
 }
@@ -189,6 +190,7 @@ fn bad(key: &Key) -> Vec<String> {
         Kind::Networks => values.extend(["\"unix\"", "[\"host\"]", "[\"\"]", "[\"none\"]", "[5]"]),
         Kind::Lines(_) => values.extend(["\"x\"", "[\"x\"]", "[\"\"]", "[\"none\"]", "[5]"]),
         Kind::Listen => values.extend(["\"80\"", "80", "[]", "[80]", "[\"host:80\"]", "[\"\"]"]),
+        Kind::Mode => values.extend(["\"rw\"", "0660", "0o660", "\"\"", "[\"660\"]"]),
     }
     values.into_iter().map(str::to_owned).collect()
 }
@@ -245,9 +247,12 @@ fn an_element_of_a_list_is_refused_with_its_own_line() {
             Kind::Words | Kind::Networks => "a,b",
             Kind::Lines(_) => "x",
             Kind::Listen => "host:80",
-            Kind::Number { .. } | Kind::Switch | Kind::Path | Kind::Word | Kind::Choice(_) => {
-                continue;
-            }
+            Kind::Number { .. }
+            | Kind::Switch
+            | Kind::Path
+            | Kind::Word
+            | Kind::Mode
+            | Kind::Choice(_) => continue,
         };
         let (first, _) = good(key).pop().unwrap();
         let first = first.trim_start_matches('[').split_inclusive('\'').take(2);

@@ -1,0 +1,162 @@
+//! From a checked configuration to a server that serves, and to its end: all that makes it a good
+//! service.
+//!
+//! Owns the order of the start: what was inherited is claimed before anything else is opened, the
+//! background comes before any file, sockets before rights are given up, and all that is served or
+//! written after that; the server before stops only when this one is ready. It must not serve.
+//! Its rooms: `inherited` (what a supervisor hands over), `background` (`-b`), `predecessor` (the
+//! server before), `pidfile`, `user` (`-u`, chroot).
+//!
+//! Invariants: whatever fails before the server is ready leaves the server before as it was; a step
+//! that gives up rights and fails ends the start.
+
+mod background;
+mod inherited;
+mod pidfile;
+mod predecessor;
+mod user;
+
+use crate::config::{Config, StartError};
+use crate::reactor::kernel::{Before, Kernel};
+use crate::reactor::listeners::Given;
+use crate::reactor::{self, Reactor, Reread, teardown};
+use crate::report::access::Access;
+use crate::report::herald::Herald;
+use crate::report::sink;
+use crate::site::Site;
+use background::Parent;
+use inherited::Inherited;
+use pidfile::Pidfile;
+use predecessor::Predecessor;
+
+/// Starts the server and runs it until it is stopped.
+///
+/// # Errors
+/// A [`StartError`] when something that was asked for cannot be had.
+pub fn serve(config: &Config, in_background: bool, reread: Reread) -> Result<(), StartError> {
+    let inherited = Inherited::claim(config.service.ready_fd)?;
+    let starter = std::process::id();
+    let mut parent = match in_background {
+        true => Some(Parent::leave()?),
+        false => None,
+    };
+    sink::install(config.log_level);
+    let herald = inherited::herald(starter);
+    let outcome = run(config, inherited, herald, &mut parent, reread);
+    if let (Err(error), Some(parent)) = (&outcome, parent) {
+        parent.told(error.code);
+    }
+    sink::flush();
+    outcome
+}
+
+fn run(
+    config: &Config,
+    mut inherited: Inherited,
+    herald: Herald,
+    parent: &mut Option<Parent>,
+    reread: Reread,
+) -> Result<(), StartError> {
+    let user = user::named(&config.service.user, "service.user")?;
+    let unix_owner = user::named(&config.unix_owner, "listen.unix_owner")?;
+    let mut before = Before {
+        unix_owner,
+        ..Before::default()
+    };
+    let predecessor = find(&config.service.control, &mut before)?;
+    let sockets = std::mem::take(&mut inherited.listeners);
+    let handed_over = !sockets.is_empty();
+    if handed_over {
+        before.listeners = Given::Exactly(sockets);
+    }
+    let kernel = Kernel::open(config, before)?;
+    if handed_over {
+        log::info!("LISTEN_FDS: listen.address is not used, but what was handed over");
+    }
+    let mut pidfile = Pidfile::open(&config.service.pidfile)?;
+    user::give_up(&config.service.chroot, user)?;
+    // From here on nothing is opened that the server could not open again.
+    sink::direct(config)?;
+    warn_of_lines_that_wait(config);
+    let site = Site::new(config)?;
+    let access = Access::open(config)?;
+    let announcement = kernel.announcement(config);
+    let mut reactor = Reactor::new(kernel, site, config, teardown::BUILT)
+        .with_reread(beneath(config.service.chroot.clone(), reread))
+        .with_herald(herald);
+    reactor.log_accesses(access);
+    if let Some(predecessor) = predecessor {
+        predecessor.take_over()?;
+        reactor.net().prepare_listeners();
+    }
+    // Nothing ends the start from here on: nobody else would serve.
+    if let Some(pidfile) = &mut pidfile {
+        pidfile.write();
+    }
+    log::info!("{announcement}");
+    sink::ready();
+    reactor.ready();
+    inherited.tell_ready();
+    if let Some(parent) = parent.take() {
+        parent.ready();
+    }
+    until_the_end(reactor, pidfile)
+}
+
+/// The server before this one; what it offers comes into `before`.
+fn find(control: &str, before: &mut Before) -> Result<Option<Predecessor>, StartError> {
+    let Some((predecessor, offer)) = Predecessor::find(control)? else {
+        return Ok(None);
+    };
+    before.control = Some(offer.control);
+    before.listeners = match offer.of_supervisor {
+        true => Given::Exactly(offer.listeners),
+        false => Given::Offered(offer.listeners),
+    };
+    Ok(Some(predecessor))
+}
+
+/// A log that nobody reads yet is no reason not to serve, but the operator would look for lines.
+fn warn_of_lines_that_wait(config: &Config) {
+    if sink::is_reached() {
+        return;
+    }
+    let beneath = match config.service.chroot.as_str() {
+        "" => String::new(),
+        chroot => format!(" beneath {chroot}"),
+    };
+    let target = &config.log_target;
+    sink::aside(&format!(
+        "log.target={target}: nobody is there{beneath}; lines wait for him"
+    ));
+}
+
+/// What is read again is looked for beneath the root directory that the server took.
+fn beneath(chroot: String, mut reread: Reread) -> Reread {
+    Box::new(move || {
+        reread().map_err(|error| {
+            if chroot.is_empty() {
+                return error;
+            }
+            let cure = format!(
+                "{} (all of it beneath {chroot}, which is / now)",
+                error.cure
+            );
+            StartError { cure, ..error }
+        })
+    })
+}
+
+/// Serves until it is stopped, and leaves nothing behind.
+fn until_the_end(mut reactor: Reactor<Kernel>, pidfile: Option<Pidfile>) -> Result<(), StartError> {
+    let outcome = reactor.run();
+    reactor.end_access();
+    for line in reactor.counters().lines() {
+        log::info!("stopped: {line}");
+    }
+    // A successor's number stands in it, or is about to.
+    if let Some(pidfile) = pidfile.filter(|_| !reactor.has_handed_over()) {
+        pidfile.remove();
+    }
+    reactor::of_loop(outcome)
+}

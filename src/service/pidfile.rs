@@ -1,0 +1,245 @@
+//! The file with the number of the process.
+//!
+//! Owns that file. It must not trust what stands in it, nor take another file for it. Invariants:
+//! it is opened while the server may still do so and written when the server serves, so that a
+//! start that fails changes no number in it; at the end it is removed or emptied only while it has
+//! our own number, and not by a server that has a successor.
+
+use crate::config::StartError;
+use crate::sys::outlet;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::PathBuf;
+
+/// Everybody may read it.
+const MODE: u32 = 0o644;
+/// The number of a process is shorter, its line feed included.
+const NUMBER_BYTES: u64 = 24;
+
+/// The open file.
+#[derive(Debug)]
+pub(super) struct Pidfile {
+    file: File,
+    path: PathBuf,
+    /// We have made it, and nothing stands in it yet.
+    is_new: bool,
+}
+
+impl Pidfile {
+    /// Opens the file at `path`, and makes it where there is none; an empty path is none. What
+    /// stands in it stays.
+    ///
+    /// # Errors
+    /// It cannot be opened, is no regular file, or has something else in it than a number.
+    pub(super) fn open(path: &str) -> Result<Option<Self>, StartError> {
+        if path.is_empty() {
+            return Ok(None);
+        }
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).mode(MODE);
+        // A link in a directory that others may write to would lead elsewhere.
+        options.custom_flags(outlet::NO_LINK_NO_WAIT);
+        let made = options.clone().create_new(true).open(path);
+        let (file, is_new) = match made {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => (options.open(path), false),
+            outcome => (outcome, true),
+        };
+        let mut file = file.map_err(|error| refused(path, &error))?;
+        match file.metadata() {
+            Ok(metadata) if metadata.is_file() => (),
+            Ok(_) => return Err(fault(path, "it is no regular file", OTHER)),
+            Err(error) => return Err(refused(path, &error)),
+        }
+        let before = content(&mut file).map_err(|error| refused(path, &error))?;
+        let is_number = before.iter().all(|b| b.is_ascii_digit() || *b == b'\n');
+        if !is_number {
+            let what = "there is something else in it than the number of a process";
+            return Err(fault(path, what, OTHER));
+        }
+        Ok(Some(Self {
+            file,
+            path: PathBuf::from(path),
+            is_new,
+        }))
+    }
+
+    /// The server serves: writes our number. Where that fails it serves all the same.
+    pub(super) fn write(&mut self) {
+        let own = own();
+        let bytes = u64::try_from(own.len()).unwrap_or(0);
+        let written = self.file.write_all_at(own.as_bytes(), 0);
+        match written.and_then(|()| self.file.set_len(bytes)) {
+            Ok(()) => self.is_new = false,
+            Err(error) => log::warn!("service.pidfile: our number is not in it: {error}"),
+        }
+    }
+
+    /// The server ends: removes the file; where the server may not any more, empties it.
+    pub(super) fn remove(mut self) {
+        let ours = content(&mut self.file).is_ok_and(|text| text == own().as_bytes());
+        if ours && !self.unlink() {
+            let _ = self.file.set_len(0);
+        }
+    }
+
+    fn unlink(&self) -> bool {
+        outlet::is_at(self.file.as_fd(), &self.path) && fs::remove_file(&self.path).is_ok()
+    }
+}
+
+impl Drop for Pidfile {
+    fn drop(&mut self) {
+        // The server has not served. Where it may not remove the file any more, an empty one stays;
+        // so does one in which another's number stands meanwhile.
+        if self.is_new && content(&mut self.file).is_ok_and(|text| text.is_empty()) {
+            self.unlink();
+        }
+    }
+}
+
+/// Our number, as it stands in the file.
+fn own() -> String {
+    format!("{}\n", std::process::id())
+}
+
+/// What stands in it, as far as it matters.
+fn content(file: &mut File) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(0))?;
+    Read::take(&*file, NUMBER_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The cure where the file is not what it should be.
+const OTHER: &str = "name a file of its own, such as /run/adieu.pid";
+
+fn refused(path: &str, error: &io::Error) -> StartError {
+    let cure = match error.kind() == ErrorKind::StorageFull {
+        true => "free some room there, or name another file",
+        false => {
+            "name a file in a directory that is there and may be written, such as /run/adieu.pid"
+        }
+    };
+    fault(path, &error.to_string(), cure)
+}
+
+fn fault(path: &str, what: &str, cure: &str) -> StartError {
+    let what = format!("cannot write {path}: {what}");
+    StartError::runtime("service.pidfile", what, cure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A path of its own, removed at the end.
+    struct Place(PathBuf);
+
+    impl Place {
+        fn new(name: &str) -> Self {
+            let name = format!("adieu-pid-{}-{name}", std::process::id());
+            Self(std::env::temp_dir().join(name))
+        }
+
+        fn open(&self) -> Pidfile {
+            Pidfile::open(self.0.to_str().unwrap()).unwrap().unwrap()
+        }
+
+        fn text(&self) -> Option<String> {
+            fs::read_to_string(&self.0).ok()
+        }
+    }
+
+    impl Drop for Place {
+        fn drop(&mut self) {
+            let _ = fs::remove_file(&self.0);
+        }
+    }
+
+    #[test]
+    fn it_has_our_number_until_the_end() {
+        let place = Place::new("life");
+        fs::write(&place.0, "123456789\n").unwrap();
+        let mut pidfile = place.open();
+        assert_eq!(place.text().unwrap(), "123456789\n");
+        pidfile.write();
+        assert_eq!(place.text().unwrap(), own());
+        pidfile.remove();
+        assert_eq!(place.text(), None);
+    }
+
+    #[test]
+    fn a_start_that_fails_leaves_it_as_it_was() {
+        let place = Place::new("failed");
+        drop(place.open());
+        assert_eq!(place.text(), None);
+        for before in ["4711\n", ""] {
+            fs::write(&place.0, before).unwrap();
+            drop(place.open());
+            assert_eq!(place.text().unwrap(), before);
+        }
+        // Two at once: who does not serve takes nothing from who does.
+        fs::remove_file(&place.0).unwrap();
+        let (loser, mut winner) = (place.open(), place.open());
+        winner.write();
+        drop(winner);
+        drop(loser);
+        assert!(place.text().is_none_or(|text| text == own()));
+    }
+
+    #[test]
+    fn the_number_of_another_stays() {
+        let place = Place::new("other");
+        let mut pidfile = place.open();
+        pidfile.write();
+        fs::write(&place.0, "4711\n").unwrap();
+        pidfile.remove();
+        assert_eq!(place.text().unwrap(), "4711\n");
+        // So does a file that has taken its place.
+        let mut pidfile = place.open();
+        pidfile.write();
+        fs::remove_file(&place.0).unwrap();
+        fs::write(&place.0, "4712\n").unwrap();
+        pidfile.remove();
+        assert_eq!(place.text().unwrap(), "4712\n");
+    }
+
+    #[test]
+    fn where_it_cannot_be_removed_it_is_emptied() {
+        let place = Place::new("stays");
+        let mut pidfile = place.open();
+        pidfile.write();
+        pidfile.path = PathBuf::from("/nowhere/at/all");
+        pidfile.remove();
+        assert_eq!(place.text().unwrap(), "");
+    }
+
+    #[test]
+    fn another_file_is_not_taken_for_it() {
+        let place = Place::new("mistyped");
+        for text in ["[site]\n", "12 34\n", "-1\n", &"x".repeat(300)] {
+            fs::write(&place.0, text).unwrap();
+            let error = Pidfile::open(place.0.to_str().unwrap()).unwrap_err();
+            assert!(error.what.contains("something else in it"), "{error}");
+            assert_eq!(place.text().unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_no_file_is_refused() {
+        assert!(Pidfile::open("").unwrap().is_none());
+        let place = Place::new("link");
+        std::os::unix::fs::symlink("/dev/null", &place.0).unwrap();
+        for path in [
+            place.0.to_str().unwrap(),
+            "/dev/null",
+            "/",
+            "/nowhere/at/all",
+        ] {
+            let error = Pidfile::open(path).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("service.pidfile: cannot write {path}: ")));
+        }
+    }
+}
