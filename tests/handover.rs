@@ -599,26 +599,14 @@ fn of_two_that_start_at_once_one_serves_and_its_number_stands_in_the_file() {
         server.says("adieu: handed over: ");
         drop(server.wait());
         // One of them serves, or both after another; whose number it is, he serves.
-        let address = {
-            let mut served = None;
-            eventually("somebody serves", || {
-                let number = fs::read_to_string(&pidfile).unwrap_or_default();
-                served = both
-                    .iter()
-                    .map(|one| one.0.id())
-                    .find(|pid| number == format!("{pid}\n"));
-                served.is_some()
-                    && both
-                        .iter_mut()
-                        .any(|one| one.0.try_wait().unwrap().is_some())
+        eventually("one is left, and its number stands there", || {
+            let left = both.iter_mut().filter_map(|one| match one.0.try_wait() {
+                Ok(None) => Some(format!("{}\n", one.0.id())),
+                Ok(Some(_)) | Err(_) => None,
             });
-            served.unwrap()
-        };
-        let alive = both.iter_mut().filter_map(|one| match one.0.try_wait() {
-            Ok(None) => Some(one.0.id()),
-            Ok(Some(_)) | Err(_) => None,
+            let number = fs::read_to_string(&pidfile).unwrap_or_default();
+            left.collect::<Vec<_>>() == [number]
         });
-        assert_eq!(alive.collect::<Vec<_>>(), [address]);
         // The next round begins with one that the test knows.
         let next = run.start(&root, &[&pid_key]);
         for one in &mut both {

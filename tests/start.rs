@@ -14,6 +14,7 @@ use adieu::config::file;
 use adieu::config::keys::KEYS;
 use adieu::connection::state::Teardown;
 use adieu::reactor::teardown::{self, BUILT};
+use common::child::{self, Ours, Run};
 use common::http::only;
 use common::root::Root;
 use common::server::Server;
@@ -24,82 +25,17 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, Stdio};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_adieu");
 const GET_LAST: &[u8] = b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
-
-/// A child that does not outlive its test.
-struct Ours(Child);
-
-impl Ours {
-    fn start(command: &mut Command) -> Self {
-        Self(command.stdin(Stdio::null()).spawn().expect("a child"))
-    }
-
-    fn ends(&mut self) -> ExitStatus {
-        let mut status = None;
-        eventually("it ends", || {
-            status = self.0.try_wait().expect("our child");
-            status.is_some()
-        });
-        status.expect("it ended")
-    }
-
-    fn terminate(&mut self) -> ExitStatus {
-        let pid = self.0.id().to_string();
-        let told = Command::new("kill").args(["-s", "TERM", &pid]).status();
-        assert!(told.expect("kill(1)").success());
-        self.ends()
-    }
-}
-
-impl Drop for Ours {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// What a run that ended by itself left behind.
-#[derive(Debug)]
-struct Run {
-    code: i32,
-    out: String,
-    err: String,
-}
 
 /// Runs adieu, which must not serve, to its end.
 fn run(arguments: &[&str]) -> Run {
-    let room = Root::new();
-    let file = |name: &str| File::create(room.path().join(name)).unwrap();
-    let mut command = Command::new(BINARY);
-    command.args(arguments);
-    let mut child = Ours::start(command.stdout(file("out")).stderr(file("err")));
-    let status = child.ends();
-    let text = |name: &str| fs::read_to_string(room.path().join(name)).unwrap();
-    Run {
-        code: status.code().expect("no signal"),
-        out: text("out"),
-        err: text("err"),
-    }
+    child::run(child::adieu(arguments))
 }
 
-/// It ends with this code, says nothing but one line, and that line names the place, what was wrong
-/// and the cure. The line without its prefix.
 fn refused(arguments: &[&str], code: i32, place: &str, what: &str, cure: &str) -> String {
-    let run = run(arguments);
-    assert_eq!((run.code, run.out.as_str()), (code, ""), "{run:?}");
-    let lines: Vec<&str> = run.err.lines().collect();
-    assert_eq!(lines.len(), 1, "{run:?}");
-    assert!(run.err.ends_with('\n'), "{run:?}");
-    let line = lines[0].strip_prefix("adieu: error: ").expect("a prefix");
-    let rest = line.strip_prefix(place).and_then(|l| l.strip_prefix(": "));
-    let rest = rest.unwrap_or_else(|| panic!("the place is not {place}: {line}"));
-    let (first, second) = rest.split_once("; ").expect("a cure");
-    assert!(first.contains(what), "{what:?} is not in {first:?}");
-    assert!(second.contains(cure), "{cure:?} is not in {second:?}");
-    line.to_owned()
+    child::refused(child::adieu(arguments), code, place, what, cure)
 }
 
 /// The same for one `--set`, whose place is the command line.
@@ -497,12 +433,9 @@ fn a_standard_output_that_takes_nothing_is_said() {
     for flag in ["-h", "-V", "-t"] {
         let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
         let err = root.path().join("err");
-        let mut command = Command::new(BINARY);
-        command
-            .arg(flag)
-            .stdout(full)
-            .stderr(File::create(&err).unwrap());
-        assert_eq!(Ours::start(&mut command).ends().code(), Some(1));
+        let mut command = child::adieu(&[flag]);
+        command.stdout(full).stderr(File::create(&err).unwrap());
+        assert_eq!(Ours::start(command).ends().code(), Some(1));
         let text = fs::read_to_string(err).unwrap();
         assert!(
             text.starts_with("adieu: error: standard output: "),
@@ -517,17 +450,14 @@ fn a_standard_output_that_takes_nothing_is_said() {
 /// A server with this standard error serves so many and stops in peace.
 fn serves_with(name: &str, stderr: impl Into<Stdio>, requests: u32) {
     let (root, path) = (Root::new(), socket_path(name));
-    let mut command = Command::new(BINARY);
-    command
-        .args(at_socket(&path, &root))
-        .arg("-v")
-        .stderr(stderr);
-    let mut server = Ours::start(&mut command);
+    let mut command = child::adieu(&["-v"]);
+    command.args(at_socket(&path, &root)).stderr(stderr);
+    let server = Ours::start(command);
     comes_up(&path);
     for _ in 0..requests {
         served_at(&path);
     }
-    assert_eq!(server.terminate().code(), Some(0));
+    server.stop();
     let _ = fs::remove_file(path);
 }
 
@@ -565,12 +495,9 @@ fn a_log_that_nobody_reads_stops_nothing() {
 
 #[test]
 fn a_log_whose_reader_is_gone_stops_nothing() {
-    let mut dead = Ours(
-        Command::new("true")
-            .stdin(Stdio::piped())
-            .spawn()
-            .expect("true(1)"),
-    );
+    let mut command = Command::new("true");
+    command.stdin(Stdio::piped());
+    let mut dead = Ours::start(command);
     let pipe = dead.0.stdin.take().unwrap();
     dead.ends();
     serves_with("no-reader", pipe, 10);
@@ -579,16 +506,16 @@ fn a_log_whose_reader_is_gone_stops_nothing() {
 #[test]
 fn a_closed_standard_error_stops_nothing() {
     let (root, path) = (Root::new(), socket_path("closed"));
-    let mut command = Command::new("sh");
-    command.args(["-c", "exec \"$0\" \"$@\" 2>&-", BINARY, "-v"]);
+    let mut command = child::adieu(&["-v"]);
     command.args(at_socket(&path, &root));
-    let mut server = Ours::start(&mut command);
+    let command = child::after("exec 2>&-", &command);
+    let server = Ours::start(command);
     comes_up(&path);
     // Nothing of the log goes where the descriptor's number went.
     for _ in 0..10 {
         served_at(&path);
     }
-    assert_eq!(server.terminate().code(), Some(0));
+    server.stop();
     let _ = fs::remove_file(path);
 }
 
@@ -598,11 +525,10 @@ fn a_closed_standard_error_stops_nothing() {
 fn several_listeners_all_serve() {
     let (root, path) = (Root::new(), socket_path("second"));
     let err = root.path().join("err");
-    let mut command = Command::new(BINARY);
-    command
-        .args(at_socket(&path, &root))
-        .args(["-p", "127.0.0.1:0"]);
-    let mut server = Ours::start(command.stderr(File::create(&err).unwrap()));
+    let mut command = child::adieu(&["-p", "127.0.0.1:0"]);
+    command.args(at_socket(&path, &root));
+    command.stderr(File::create(&err).unwrap());
+    let server = Ours::start(command);
     let log = || fs::read_to_string(&err).unwrap();
     eventually("it says where it is", || log().contains('\n'));
     let line = log();
@@ -619,7 +545,7 @@ fn several_listeners_all_serve() {
         let heard = hear(&mut stream);
         assert_eq!((only(&heard.bytes).status, heard.end), (200, End::Fin));
     }
-    assert_eq!(server.terminate().code(), Some(0));
+    server.stop();
     let last = log();
     let last = last.lines().last().unwrap();
     assert!(last.starts_with("adieu: stopped: accepted=6 "), "{last}");

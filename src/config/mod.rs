@@ -36,7 +36,7 @@ pub use logs::{AccessFormat, LogTarget};
 pub use mode::Mode;
 pub use origin::{Origin, Origins};
 pub use plan::{Fixed, Plan, Sizes};
-pub use service::{Owner, ServiceConfig};
+pub use service::{LISTENERS_MAX, Owner, ServiceConfig};
 pub use site::{Coding, Dotfiles, NamedSite, SiteConfig, Symlinks, UnknownHost};
 pub use target::Target;
 

@@ -53,7 +53,7 @@ impl Owner {
 }
 
 /// More listeners than this make no sense, and a successor gets them in one message.
-const LISTENERS_MAX: usize = 64;
+pub const LISTENERS_MAX: u8 = 64;
 
 /// The first contradiction among the values of the service.
 pub(super) fn contradiction(config: &Config) -> Option<Contradiction> {
@@ -90,7 +90,8 @@ pub(super) fn contradiction(config: &Config) -> Option<Contradiction> {
         let count = config.listen.len();
         let what = format!("{count} addresses are more than {LISTENERS_MAX}");
         let cure = "name fewer, such as one for all addresses: 80";
-        (count > LISTENERS_MAX).then(|| Contradiction::new("listen.address", what, cure))
+        (count > usize::from(LISTENERS_MAX))
+            .then(|| Contradiction::new("listen.address", what, cure))
     })
 }
 

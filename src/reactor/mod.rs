@@ -52,6 +52,7 @@ use reload::Sites;
 use slots::Slots;
 use std::io;
 use std::rc::Rc;
+use stop::Stop;
 use timers::Timers;
 use works::Works;
 
@@ -97,10 +98,7 @@ pub struct Reactor<N: Net> {
     access: Option<Box<Access>>,
     /// Tells the supervisor.
     herald: Herald,
-    /// Stopping: the moment at which everything left is cut.
-    stop: Option<Ms>,
-    /// It stops because a successor serves: nobody is sent away.
-    handed_over: bool,
+    stop: Option<Stop>,
     /// A successor has the listeners.
     was_taken_over: bool,
     /// Looks at what is queued in a socket that has no buffer.
@@ -142,7 +140,6 @@ impl<N: Net> Reactor<N> {
             access: None,
             herald: Herald::default(),
             stop: None,
-            handed_over: false,
             was_taken_over: false,
             peeked: vec![0; PEEK_BYTES],
             net,
@@ -257,12 +254,13 @@ impl<N: Net> Reactor<N> {
         if !self.patient.is_empty() {
             sleep_ms = Some(sleep_ms.unwrap_or(u32::MAX).min(PATIENCE_MS));
         }
-        let dismisses = self.stop.is_some() && !self.handed_over;
+        let dismisses = self.stop.is_some_and(|stop| stop.dismisses);
         let pressed = !self.waiting.is_empty() || self.door.is_ready(now) || dismisses;
         if pressed || sink::pending() || self.access_waits() {
             sleep_ms = Some(sleep_ms.unwrap_or(u32::MAX).min(PRESSURE_MS));
         }
-        let others = [self.door.paused_until(), self.stop, self.herald.next_beat()];
+        let deadline = self.stop.map(|stop| stop.deadline);
+        let others = [self.door.paused_until(), deadline, self.herald.next_beat()];
         others.into_iter().flatten().fold(sleep_ms, |sleep_ms, at| {
             let wait = u32::try_from(at.since(now)).unwrap_or(u32::MAX);
             Some(sleep_ms.unwrap_or(u32::MAX).min(wait))

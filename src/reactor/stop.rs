@@ -11,9 +11,19 @@
 use super::net::Net;
 use super::{GRACE_MS, Reactor};
 use crate::connection::state::State;
-use crate::connection::time::Turn;
+use crate::connection::time::{Ms, Turn};
 use crate::report::herald::Herald;
 use crate::sys::signal::Signal;
+
+/// A stop that has begun.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stop {
+    /// Who is left is cut.
+    pub(super) deadline: Ms,
+    /// Somebody waits for the end, so idle connections are told goodbye. After a hand-over nobody
+    /// does.
+    pub(super) dismisses: bool,
+}
 
 impl<N: Net> Reactor<N> {
     pub(super) fn signalled(&mut self, turn: &Turn<'_>) {
@@ -21,20 +31,13 @@ impl<N: Net> Reactor<N> {
             match (signal, self.stop) {
                 (Signal::Terminate, None) => {
                     self.herald.stopping();
-                    log::info!(
-                        "stopping: {} connections are served to their end",
-                        self.slots.len()
-                    );
+                    self.say_that_it_ends("stopping");
                     self.begin_stop(turn);
                 }
                 // The first one to a server that has a successor: somebody waits now.
-                (Signal::Terminate, Some(deadline)) if self.handed_over => {
-                    log::info!(
-                        "stopping: {} connections are served to their end",
-                        self.slots.len()
-                    );
-                    self.handed_over = false;
-                    self.stop = Some(deadline.min(turn.now.after(turn.limits.stop_ms)));
+                (Signal::Terminate, Some(stop)) if !stop.dismisses => {
+                    self.say_that_it_ends("stopping");
+                    self.end_by(turn.now.after(turn.limits.stop_ms), true);
                 }
                 (Signal::Reload, None) => self.reload(),
                 (Signal::Reload, Some(_)) => log::warn!("not reloaded: the server stops"),
@@ -43,10 +46,8 @@ impl<N: Net> Reactor<N> {
                 (Signal::Terminate | Signal::Interrupt, _) => {
                     log::info!("stopping now");
                     self.herald.stopping();
-                    self.stop = Some(turn.now);
-                    self.handed_over = false;
-                    self.door.close();
-                    self.net.close_listeners();
+                    self.end_by(turn.now, true);
+                    self.leave_listeners();
                 }
             }
         }
@@ -57,17 +58,33 @@ impl<N: Net> Reactor<N> {
         if !self.net.is_taken_over() {
             return;
         }
-        log::info!(
-            "handed over: {} connections are served to their end",
-            self.slots.len()
-        );
-        // Idle connections stay: a request may be on its way, and nobody waits for the end.
-        let deadline = turn.now.after(turn.limits.handover_ms);
+        self.say_that_it_ends("handed over");
         self.was_taken_over = true;
-        self.handed_over = self.stop.is_none();
         // From now on the successor tells the supervisor how it goes.
         self.herald = Herald::default();
-        self.stop = Some(self.stop.map_or(deadline, |stop| stop.min(deadline)));
+        // Idle connections stay: a request may be on its way.
+        self.end_by(turn.now.after(turn.limits.handover_ms), false);
+        self.leave_listeners();
+    }
+
+    fn say_that_it_ends(&self, why: &str) {
+        let live = self.slots.len();
+        log::info!("{why}: {live} connections are served to their end");
+    }
+
+    /// Stops; of a stop that has begun the earlier deadline counts, and whoever waits already.
+    fn end_by(&mut self, deadline: Ms, dismisses: bool) {
+        let stop = Stop {
+            deadline,
+            dismisses,
+        };
+        self.stop = Some(self.stop.map_or(stop, |before| Stop {
+            deadline: before.deadline.min(deadline),
+            dismisses: before.dismisses || dismisses,
+        }));
+    }
+
+    fn leave_listeners(&mut self) {
         self.door.close();
         self.net.close_listeners();
     }
@@ -83,7 +100,7 @@ impl<N: Net> Reactor<N> {
 
     /// No further connections but those already queued; idle ones are told goodbye.
     pub fn begin_stop(&mut self, turn: &Turn<'_>) {
-        self.stop = Some(turn.now.after(turn.limits.stop_ms));
+        self.end_by(turn.now.after(turn.limits.stop_ms), true);
         self.door.knock_all();
         self.dismiss(turn);
     }
@@ -107,14 +124,13 @@ impl<N: Net> Reactor<N> {
     /// Once stopping: closes the door when its queue is empty, and cuts who is left at the
     /// deadline.
     pub(super) fn stop_if_due(&mut self, turn: &Turn<'_>) {
-        let Some(deadline) = self.stop else { return };
-        let due = turn.now >= deadline;
+        let Some(stop) = self.stop else { return };
+        let due = turn.now >= stop.deadline;
         if self.door.is_open() && (due || self.door.is_quiet()) {
-            self.door.close();
-            self.net.close_listeners();
+            self.leave_listeners();
         }
         if !due {
-            if !self.handed_over {
+            if stop.dismisses {
                 self.dismiss(turn);
             }
             return;

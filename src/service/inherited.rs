@@ -5,7 +5,7 @@
 //! Invariant: all numbers are claimed before anything else is opened, so that none is taken for
 //! what it is not; what is meant for another process is left alone.
 
-use crate::config::StartError;
+use crate::config::{LISTENERS_MAX, StartError};
 use crate::reactor::listeners::LISTEN_FDS_START;
 use crate::report::herald::Herald;
 use crate::sys::inherit;
@@ -14,9 +14,6 @@ use std::env;
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::OwnedFd;
-
-/// More than this nobody hands over.
-const LISTEN_FDS_MAX: i32 = 64;
 
 /// What was handed over.
 #[derive(Debug)]
@@ -75,16 +72,16 @@ fn listeners() -> Result<Vec<OwnedFd>, StartError> {
         let cure = "let the supervisor set it, as sd_listen_fds(3) says";
         StartError::runtime("LISTEN_FDS", what, cure)
     };
-    let number = count.to_str().and_then(|text| text.parse::<i32>().ok());
-    let Some(number) = number.filter(|n| (0..=LISTEN_FDS_MAX).contains(n)) else {
+    let number = count.to_str().and_then(|text| text.parse::<u8>().ok());
+    let Some(number) = number.filter(|n| *n <= LISTENERS_MAX) else {
         let shown = count.to_string_lossy();
         return Err(fault(format!(
-            "\"{shown}\" is no number from 0 to {LISTEN_FDS_MAX}"
+            "\"{shown}\" is no number from 0 to {LISTENERS_MAX}"
         )));
     };
     (0..number)
         .map(|n| {
-            let fd = LISTEN_FDS_START.saturating_add(n);
+            let fd = LISTEN_FDS_START.saturating_add(n.into());
             inherit::claim(fd).map_err(|error| fault(format!("descriptor {fd}: {error}")))
         })
         .collect()

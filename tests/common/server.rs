@@ -36,6 +36,12 @@ impl Stopped {
     pub(crate) fn counter(&self, name: &str) -> u64 {
         self.counters.get(name).copied().unwrap_or(0)
     }
+
+    /// No line of its log has this word.
+    pub(crate) fn never_said(&self, word: &str) {
+        let said = self.lines.iter().any(|line| line.contains(word));
+        assert!(!said, "{:?}", self.lines);
+    }
 }
 
 impl Server {
