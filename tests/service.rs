@@ -279,21 +279,18 @@ fn a_pidfile_that_is_no_file_is_refused() {
     assert!(made.expect("mkfifo(1)").success());
     let cure = "such as /run/adieu.pid";
     for (name, why) in [
-        ("link", "Too many levels of symbolic links"),
+        // By its number: musl has other words for it.
+        ("link", "(os error 40)"),
         ("directory", "Is a directory"),
         ("missing/pid", "No such file or directory"),
         ("fifo", "it is no regular file"),
     ] {
         let path = place.shown(name);
         let key = format!("service.pidfile={path}");
-        let what = format!("cannot write {path}: {why}");
-        refused(
-            at_socket(&place, &[&key]),
-            1,
-            "service.pidfile",
-            &what,
-            cure,
-        );
+        let what = format!("cannot write {path}: ");
+        let command = at_socket(&place, &[&key]);
+        let line = refused(command, 1, "service.pidfile", &what, cure);
+        assert!(line.contains(why), "{line}");
     }
     assert_eq!(place.text("victim").unwrap(), "what somebody wrote");
     let what = "\"adieu.pid\" is no path from / on";

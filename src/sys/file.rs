@@ -66,8 +66,22 @@ pub struct Stat {
 ///
 /// ENOENT, ENOTDIR, EACCES on the way; EINVAL for a path with a NUL; see open(2).
 pub fn open_root(path: &Path) -> io::Result<OwnedFd> {
+    name(path, libc::O_DIRECTORY)
+}
+
+/// Whatever is at `path`, a symbolic link itself. The descriptor only names it (`O_PATH`).
+///
+/// # Errors
+///
+/// As [`open_root`].
+pub(super) fn name_itself(path: &Path) -> io::Result<OwnedFd> {
+    name(path, libc::O_NOFOLLOW)
+}
+
+/// Not by the standard library: on musl it takes `O_PATH` for a way of access, and drops it.
+fn name(path: &Path, flags: c_int) -> io::Result<OwnedFd> {
     let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| invalid())?;
-    open(libc::AT_FDCWD, &path, libc::O_PATH | libc::O_DIRECTORY)
+    open(libc::AT_FDCWD, &path, libc::O_PATH | flags)
 }
 
 /// The directory `name` in `at`, as [`open_root`] gives it.

@@ -7,10 +7,9 @@
 //! permissions from its first moment, and nobody can connect before it listens.
 #![allow(unsafe_code, reason = "fchmod(2), connect(2), fchownat(2)")]
 
-use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use super::address::Address;
@@ -54,11 +53,7 @@ pub fn bind_unix(path: &Path, mode: u32) -> io::Result<OwnedFd> {
 /// EINVAL if it is no socket; EPERM without CAP_CHOWN; see open(2), chown(2).
 pub fn give_unix(path: &Path, uid: u32, gid: u32) -> io::Result<()> {
     // By a descriptor, so that what was looked at is what changes its owner.
-    let flags = libc::O_PATH | libc::O_NOFOLLOW;
-    let named = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags)
-        .open(path)?;
+    let named = file::name_itself(path)?;
     let stat = file::stat(named.as_fd())?;
     if stat.mode & libc::S_IFMT != libc::S_IFSOCK {
         return Err(invalid());
