@@ -105,6 +105,29 @@ fn sockets_of_a_supervisor_are_served_and_no_others() {
     assert_eq!(server.stop().counter("accepted"), 5);
 }
 
+#[test]
+fn sockets_of_a_supervisor_are_handed_over_whole() {
+    let (root, place) = (Root::new(), Place::new());
+    let control = format!("service.control={}", place.shown("control"));
+    let path = place.path("socket");
+    let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = tcp.local_addr().unwrap();
+    let second = UnixListener::bind(&path).unwrap();
+    let old = handed(&root, BOTH, tcp.into(), second.into(), &[&control]);
+    // Its own address is another: nobody else would serve what the supervisor keeps open.
+    let mut command = at_port(&root);
+    set(&mut command, &[&control]);
+    let new = Server::run(command);
+    old.says("adieu: handed over: ");
+    drop(old.wait());
+    let said = new.line(1, |line| line.starts_with("adieu: serving "));
+    let places = format!(" on http://{address}/ unix:{}", path.display());
+    assert!(said.ends_with(&places), "{said}");
+    assert!(page_at(&path).contains("good day"));
+    new.serves_a_good_client();
+    drop(new.stop());
+}
+
 /// What ss(8) says of the buffers of the server's end of this connection: receive, send.
 fn buffers(server: SocketAddr, client: &TcpStream) -> Option<(u32, u32)> {
     let own = client.local_addr().unwrap();
@@ -377,8 +400,15 @@ fn a_hand_over_is_no_stop_and_names_the_successor() {
     };
     let old = start();
     assert_eq!(supervisor.hears(), ready(old.pid()));
+    // Its client stays, and so it can still be stopped.
+    let mut client = connect(old.address.unwrap());
+    client
+        .write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        .unwrap();
+    assert_eq!(read_answer(&mut client, false).status, 200);
     let new = start();
     old.says("adieu: handed over: ");
+    old.signal("INT");
     drop(old.wait());
     assert_eq!(supervisor.heard(), [ready(new.pid())]);
     new.serves_a_good_client();

@@ -105,15 +105,16 @@ impl<N: Net> Reactor<N> {
         self.dismiss(turn);
     }
 
-    /// Tells idle connections goodbye; but those not whose request has just come, nor, for a grace,
-    /// those that were never answered.
+    /// Tells idle connections goodbye, but for a grace not those that were never answered. Whose
+    /// request has just come stays; [`Connection::stop`](crate::connection::Connection::stop) sees
+    /// to it.
     fn dismiss(&mut self, turn: &Turn<'_>) {
         for index in self.slots.indices() {
             let Some(slot) = self.slots.get_mut(index) else {
                 continue;
             };
             let new = !slot.connection.was_answered() && turn.now.since(slot.since) < GRACE_MS;
-            if slot.state == State::Idle && !slot.ready.read && !new {
+            if slot.state == State::Idle && !new {
                 let queues = self.net.queues(&slot.socket);
                 slot.connection.stop(queues, turn);
                 self.drive(index, turn);

@@ -2,6 +2,7 @@
 //! like is the simulation's matter (`tests/sim`).
 
 mod identity;
+mod stop;
 mod wall;
 
 use super::net::{Event, Net, Token};
@@ -34,6 +35,8 @@ struct Told {
     unread: u32,
     registered: Vec<Token>,
     sent: Vec<u8>,
+    signals: VecDeque<crate::sys::signal::Signal>,
+    taken_over: bool,
 }
 
 fn blocked<T>() -> io::Result<T> {
@@ -57,7 +60,7 @@ impl Net for Told {
     }
 
     fn signal(&mut self) -> Option<crate::sys::signal::Signal> {
-        None
+        self.signals.pop_front()
     }
 
     fn listeners(&self) -> u8 {
@@ -79,6 +82,10 @@ impl Net for Told {
     }
 
     fn close_listeners(&mut self) {}
+
+    fn is_taken_over(&mut self) -> bool {
+        self.taken_over
+    }
 
     fn register(&mut self, (): &(), token: Token) -> io::Result<()> {
         self.registered.push(token);
