@@ -1,14 +1,16 @@
 //! adieu: a small HTTP/1.1 server for embedded Linux.
 //!
 //! The map of the crate. Imports point one way:
-//! `main -> config, reactor, service`; `service -> reactor, site, report, config, sys`;
-//! `reactor -> site, connection, report, config, sys`;
-//! `site -> connection (types), config (read only), sys`; `report -> connection (types), sys`;
+//! `main -> config, reactor, service`; `service -> reactor, helper, site, report, config, sys`;
+//! `reactor -> site, helper, connection, report, config, sys`;
+//! `site -> helper, connection (types), config (read only), sys`;
+//! `helper -> connection (types), config (read only), sys`; `report -> connection (types), sys`;
 //! `connection -> httparse only`; `sys -> libc only`. `tests/tidy.rs` holds these directions.
 
 pub mod cli;
 pub mod config;
 pub mod connection;
+pub mod helper;
 pub mod reactor;
 pub mod report;
 pub mod service;

@@ -132,7 +132,8 @@ struct Said {
 fn of_json(line: &str) -> Said {
     let members = json(line);
     let names: Vec<&str> = members.iter().map(|(name, _)| name.as_str()).collect();
-    let expected = "time client request host referer agent status bytes duration_ms complete close";
+    let expected =
+        "time client user request host referer agent status bytes duration_ms complete close";
     assert_eq!(names, expected.split(' ').collect::<Vec<_>>(), "{line}");
     let at = |name: &str| members.iter().find(|(n, _)| n == name).unwrap().1.clone();
     let text = |name: &str| match at(name) {
@@ -171,7 +172,8 @@ fn quoted(text: &str) -> (Option<String>, &str) {
 }
 
 fn of_clf(line: &str, combined: bool) -> Said {
-    let (client, rest) = line.split_once(" - - [").expect("ident and user");
+    let (client, rest) = line.split_once(" - ").expect("no ident");
+    let (_, rest) = rest.split_once(" [").expect("a user");
     let (time, rest) = rest.split_once("] ").expect("a time");
     let shape: String = time
         .chars()

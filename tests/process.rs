@@ -26,7 +26,7 @@ use std::{env, process, thread};
 
 use adieu::sys::privilege::{become_user, change_root, is_root, real_user};
 use adieu::sys::process::{Fork, fork, leave_standard, new_session, with_umask};
-use adieu::sys::{inherit, notify, rights};
+use adieu::sys::{inherit, notify, rights, signal};
 
 /// In the environment: the case this process is for.
 const CASE: &str = "ADIEU_TEST_CASE";
@@ -71,6 +71,7 @@ const CASES: &[Case] = &[
     root("a_process_that_can_be_root_again_is_refused", root_again),
     root("a_changed_root_is_where_the_process_is", other_root),
     case("a_fork_is_two_processes_and_takes_one_thread", forks),
+    case("a_process_that_ignores_them_all_goes_on", ignored_signals),
     case("a_new_session_is_led_and_not_made_twice", session),
     case("the_standard_streams_are_left_for_the_null_device", streams),
     case("a_missing_standard_stream_is_opened", closed_streams),
@@ -236,7 +237,7 @@ fn other_root() {
         // Without /proc it is trusted to have one thread.
         match fork().unwrap() {
             Fork::Child => process::exit(0),
-            Fork::Parent => process::exit(child_status()),
+            Fork::Parent(_) => process::exit(child_status()),
         }
     }
     assert_eq!(child_status(), 0);
@@ -271,6 +272,23 @@ fn forks() {
     // Nothing was made twice: no other process holds the socket.
     drop(write);
     assert_eq!(read.read(&mut [0; 1]).unwrap(), 0);
+}
+
+fn ignored_signals() {
+    signal::ignore().unwrap();
+    for number in [
+        libc::SIGTERM,
+        libc::SIGQUIT,
+        libc::SIGINT,
+        libc::SIGHUP,
+        libc::SIGUSR1,
+        libc::SIGUSR2,
+        libc::SIGPIPE,
+    ] {
+        // SAFETY: the call takes a number; the signal is ignored, or ends this process, which is
+        // what would be wrong.
+        assert_eq!(unsafe { libc::raise(number) }, 0);
+    }
 }
 
 fn session() {

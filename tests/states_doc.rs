@@ -17,7 +17,8 @@ fn clock(state: State) -> &'static str {
     match deadline(state) {
         Deadline::Idle => "keep-alive idle (before the first request: head)",
         Deadline::Head => "head, total",
-        Deadline::Body => "body, total and minimum rate",
+        Deadline::Verdict => "verdict, total",
+        Deadline::Body | Deadline::Rest => "body, total and minimum rate",
         Deadline::Write => "write: progress in acknowledged bytes",
         Deadline::Linger => "linger idle and linger total",
         Deadline::None => "none",

@@ -6,10 +6,11 @@
 //! draft's work). Invariants: names are unique and sorted by section; every value that its kind
 //! admits fits its field.
 
+use super::auth::AuthRule;
 pub use super::key::{Apply, Key};
 use super::key::{Place, distance};
 use super::network::Networks;
-use super::rules::{self, Rule};
+use super::rules::{Access, Alias, ErrorPage, ExtraField, MediaType, Redirect, Rule};
 use super::speaks::Speaks;
 use super::value::{Kind, Lines, Unit, Value};
 use super::{AccessFormat, Dotfiles, Mode, Symlinks, UnknownHost};
@@ -84,7 +85,7 @@ macro_rules! other {
 macro_rules! rules {
     ($name:literal, $rule:ident, $field:ident, $meaning:literal) => {
         other!(Site, $name, Kind::Lines(Lines::$rule), Reload, $field, $meaning,
-            Value::Lines(lines) => parsed(&lines)?, |v: &Vec<rules::$rule>| shown(v))
+            Value::Lines(lines) => parsed(&lines)?, |v: &Vec<$rule>| shown(v))
     };
 }
 
@@ -218,6 +219,8 @@ pub const KEYS: &[Key] = &[
         "Further response fields; of one name the last that matches counts."),
     rules!("site.access", Access, access,
         "Who may ask: every rule that matches must let the client in; else 403."),
+    rules!("site.auth", AuthRule, auth,
+        "Who must be a user of a file, for these methods (* for all); else 401."),
     number!("memory.total", Bytes, 0, TIB, Restart, memory_total_bytes,
         "All memory, the kernel's share included; derives the slots. 0: no total."),
     number!("memory.connections", Count, 1, 65_000, Restart, connections,
@@ -243,6 +246,8 @@ pub const KEYS: &[Key] = &[
         "Longest request body read off to keep a connection; above: 413."),
     number!("timeout.head_ms", Milliseconds, 100, HOUR_MS, Reload, limits.head_ms,
         "From the first byte of a request head to its end; above: 408."),
+    number!("timeout.verdict_ms", Milliseconds, 100, HOUR_MS, Reload, limits.verdict_ms,
+        "A request whose credentials are not looked at in so long gets 503."),
     number!("timeout.body_ms", Milliseconds, 100, HOUR_MS, Reload, limits.body_ms,
         "From the first byte of a request body to its end; above: 408."),
     number!("timeout.body_window_ms", Milliseconds, 100, HOUR_MS, Reload, limits.body_window_ms,
@@ -288,6 +293,17 @@ pub const KEYS: &[Key] = &[
         Kind::Choice(&["forwarded", "x-forwarded-for", "proxy-protocol"]), Restart, speaks,
         "What is believed of them, and nothing beside it.",
         Value::Choice(choice) => meant(SPEAKS, choice)?, |v: &Speaks| word(SPEAKS, v)),
+    other!(Server, "auth.plain", Kind::Switch, Reload, auth.plain,
+        "Passwords may stand in a file of users as they are.",
+        Value::Switch(on) => on, |v: &bool| Value::Switch(*v)),
+    number!("auth.remember_ms", Milliseconds, 0, HOUR_MS, Reload, auth.remember_ms,
+        "Credentials that were good are not looked at again for so long."),
+    number!("auth.waiting", Count, 1, 64, Restart, auth.waiting,
+        "Requests that wait for credentials to be looked at; above: 429."),
+    number!("auth.failures", Count, 1, 1000, Reload, auth.failures,
+        "Wrong passwords of one address before it must pause."),
+    number!("auth.pause_ms", Milliseconds, 0, HOUR_MS, Reload, auth.pause_ms,
+        "So long it must pause after each further one, and gets 429."),
     other!(Server, "service.user", Kind::Word, Restart, service.user,
         "USER or USER:GROUP that the server becomes once it listens.",
         Value::Word(word) => word, |v: &String| Value::Word(v.clone())),
@@ -351,7 +367,7 @@ mod tests {
                 sections.push(section);
             }
         }
-        assert_eq!(KEYS.len(), 61);
+        assert_eq!(KEYS.len(), 68);
     }
 
     #[test]

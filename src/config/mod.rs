@@ -5,6 +5,7 @@
 //! [`Setup`] lies within the bounds of its key, no two contradict each other, and its plan fits
 //! `memory.total`.
 
+mod auth;
 mod changed;
 mod check;
 mod draft;
@@ -28,6 +29,7 @@ mod target;
 pub mod value;
 mod written;
 
+pub use auth::{AuthConfig, AuthRule};
 pub use changed::{Changes, changed};
 pub use draft::{Draft, Setup};
 pub use error::StartError;
@@ -87,6 +89,8 @@ pub struct Config {
     pub send_bytes: u32,
     /// TCP_LINGER2, seconds, 1 to 60.
     pub linger2_s: u8,
+    /// How long credentials are believed, and how often they may be wrong.
+    pub auth: AuthConfig,
     /// How it lives as a service.
     pub service: ServiceConfig,
     /// Log level.
@@ -134,6 +138,13 @@ impl Config {
         config
     }
 
+    /// Some request must show credentials, so a helper is needed that looks at them.
+    #[must_use]
+    pub fn asks_who(&self) -> bool {
+        let named = self.sites.iter().map(|named| &named.site);
+        named.chain([&self.site]).any(|site| !site.auth.is_empty())
+    }
+
     /// Replaces the zeros that stand for "derived from memory.connections" by their numbers:
     /// `buffers` (a quarter, at least 8, never more than the slots) and `connections_per_address`
     /// (three quarters, at least 1). A [`Setup`] is settled already.
@@ -174,6 +185,7 @@ impl Default for Config {
             receive_bytes: 16384, // smaller ones double the cost of a byte
             send_bytes: 16384,    // no loss on a local network; the kernel doubles it
             linger2_s: 5,         // survives two lost packets; 256 bytes per silent peer
+            auth: AuthConfig::default(),
             service: ServiceConfig::default(),
             log_level: log::LevelFilter::Info,
             log_target: "stderr".to_owned(),

@@ -18,7 +18,9 @@ pub const CHARSET_BYTES: usize = 40;
 /// The longest extension, bytes; the lookup has a buffer of this size.
 pub const EXTENSION_BYTES: usize = 16;
 /// Refusals that have a page of their own when one is configured: those that the site answers.
-const PAGED: &[u16] = &[400, 403, 404, 405, 412, 414, 416, 421, 500, 501, 503];
+const PAGED: &[u16] = &[
+    400, 401, 403, 404, 405, 412, 414, 416, 421, 429, 500, 501, 503,
+];
 /// Fields that adieu writes itself, and those that frame a message or speak of the connection.
 const OWN_FIELDS: &[&str] = &[
     "accept-ranges",
@@ -40,6 +42,7 @@ const OWN_FIELDS: &[&str] = &[
     "transfer-encoding",
     "upgrade",
     "vary",
+    "www-authenticate",
 ];
 
 /// A rule that is written on one line.
@@ -362,7 +365,7 @@ impl fmt::Display for Access {
 }
 
 /// The first word of a line, and the rest; both not empty.
-fn two(line: &str) -> Option<(&str, &str)> {
+pub(super) fn two(line: &str) -> Option<(&str, &str)> {
     let (first, rest) = line.trim().split_once([' ', '\t'])?;
     Some((first, rest.trim_start()))
 }
@@ -429,7 +432,7 @@ mod tests {
             "404 /",
             "404 /pages/",
             "404 /a%2fb",
-            "429 /busy.html",
+            "408 /late.html",
         ]);
     }
 

@@ -3,6 +3,7 @@
 //! Owns [`SiteConfig`] and the small choices in it. It must not open anything. Invariant: a named
 //! site is the default site with some of its keys changed, so that nothing is written twice.
 
+use super::auth::AuthRule;
 use super::rules::{Access, Alias, ErrorPage, ExtraField, MediaType, Redirect};
 use std::path::PathBuf;
 
@@ -101,6 +102,8 @@ pub struct SiteConfig {
     pub fields: Vec<ExtraField>,
     /// Who may ask for what.
     pub access: Vec<Access>,
+    /// Who must say who he is, for what.
+    pub auth: Vec<AuthRule>,
 }
 
 impl Default for SiteConfig {
@@ -121,6 +124,7 @@ impl Default for SiteConfig {
             error_pages: vec![],
             fields: vec![],
             access: vec![],
+            auth: vec![],
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Owns units, the kinds of values and their parsers. It must not know any key. Invariants: no
 //! input overflows; what [`Value`] displays is parsed back to the same value.
 
+use super::auth::AuthRule;
 use super::fault::Fault;
 use super::listen::{self, Listen};
 use super::mode::Mode;
@@ -101,6 +102,8 @@ pub enum Lines {
     Access,
     /// [`Alias`]
     Alias,
+    /// [`AuthRule`]
+    AuthRule,
     /// [`ErrorPage`]
     ErrorPage,
     /// [`ExtraField`]
@@ -120,6 +123,10 @@ impl Lines {
                 "/admin allow 10.0.0.0/8,::1",
             ),
             Self::Alias => ("PATH DIRECTORY", "/docs /usr/share/doc"),
+            Self::AuthRule => (
+                "PATTERN METHODS FILE REALM",
+                "/admin * /etc/adieu/users Administration",
+            ),
             Self::ErrorPage => ("STATUS PATH", "404 /404.html"),
             Self::ExtraField => ("PATTERN NAME: VALUE", "*.css Cache-Control: max-age=86400"),
             Self::MediaType => ("EXTENSION TYPE", "wasm application/wasm"),
@@ -138,6 +145,7 @@ impl Lines {
         match self {
             Self::Access => Access::parse(line).map(|rule| rule.to_string()),
             Self::Alias => Alias::parse(line).map(|rule| rule.to_string()),
+            Self::AuthRule => AuthRule::parse(line).map(|rule| rule.to_string()),
             Self::ErrorPage => ErrorPage::parse(line).map(|rule| rule.to_string()),
             Self::ExtraField => ExtraField::parse(line).map(|rule| rule.to_string()),
             Self::MediaType => MediaType::parse(line).map(|rule| rule.to_string()),

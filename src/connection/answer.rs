@@ -122,8 +122,9 @@ impl Connection {
             reply.status(Status::CONTENT_TOO_LARGE);
             content = Content::Page;
         }
-        // A body that is worth reading is read before the reply leaves; one that is not, or that
-        // waits for a 100 it will not get, ends the connection.
+        // A body that is wanted is read before the reply leaves. Of one that is not the reply
+        // leaves at once: the rest is read off behind it if it is small, and else, or if it waits
+        // for a 100 that it will not get, ends the connection.
         let has_body = verdict.framing != Framing::None;
         let unwanted = too_large
             || (refused && has_body && (verdict.expects_continue || body_bytes.is_none()));
@@ -149,12 +150,12 @@ impl Connection {
         self.body_bytes = 0;
         self.body = body_of(verdict.framing);
         self.output.extend(written);
-        if unwanted || !has_body {
+        if refused || unwanted || !has_body {
             self.go(Event::Answered, turn);
             if self.last {
                 self.open_goodbye(verdict, turn.limits);
             } else {
-                self.next_head(input, turn);
+                self.skip_body(input, turn);
             }
         } else {
             if interim && !arrives {
@@ -172,6 +173,25 @@ impl Connection {
             status,
             size,
         }
+    }
+
+    /// Nobody knows yet whether the credentials of this request are good: it waits for
+    /// [`Connection::verdict`], unless answers that are not sent yet have to leave first.
+    pub fn await_verdict(&mut self, turn: &Turn<'_>) {
+        if self.state == State::Head && self.output.is_empty() {
+            self.go(Event::AwaitVerdict, turn);
+        } else {
+            self.gathered = true;
+        }
+    }
+
+    /// It is known now: the request is to be answered once more. False: it does not wait.
+    pub fn verdict(&mut self, turn: &Turn<'_>) -> bool {
+        let waits = self.state == State::Verify && self.refusal.is_none();
+        if waits {
+            self.go(Event::Verdict, turn);
+        }
+        waits
     }
 
     /// The reply does not fit. Behind others it waits; alone it is a fault of our limits.

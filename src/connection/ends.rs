@@ -39,7 +39,11 @@ impl Connection {
             // Blank lines behind the last request are no beginning of another.
             Deadline::Head if self.scan.is_blank() => self.idle_over(queues, turn),
             Deadline::Head => self.refusal = Some(Reject::LateHead),
-            Deadline::Body => self.body_tick(turn),
+            Deadline::Verdict => self.refusal = Some(Reject::LateVerdict),
+            Deadline::Body if self.refusal.is_some() => {}
+            Deadline::Body if self.body_is_late(turn) => self.refusal = Some(Reject::LateBody),
+            Deadline::Rest if self.body_is_late(turn) => self.end_rest(turn),
+            Deadline::Body | Deadline::Rest => {}
             // shutdown(SHUT_WR) was never reported.
             Deadline::Linger => {
                 let how = undelivered(queues);
@@ -49,18 +53,16 @@ impl Connection {
         }
     }
 
-    fn body_tick(&mut self, turn: &Turn<'_>) {
+    /// The body has not come in its time, or not at its rate. If not so, a new window begins.
+    fn body_is_late(&mut self, turn: &Turn<'_>) -> bool {
         let floor = u64::from(turn.limits.body_window_bytes);
         let gained = self.body_bytes.saturating_sub(self.mark);
-        if self.refusal.is_some() {
-            return;
-        }
         if turn.now >= self.checkpoint || gained < floor {
-            self.refusal = Some(Reject::LateBody);
-            return;
+            return true;
         }
         self.mark = self.body_bytes;
         self.deadline = turn.now.after(turn.limits.body_window_ms);
+        false
     }
 
     fn write_tick(&mut self, queues: Queues, turn: &Turn<'_>) {
@@ -87,11 +89,14 @@ impl Connection {
         self.go(Event::IdleOver, turn);
     }
 
-    /// The server stops: an idle connection says goodbye, every other finishes what it does.
+    /// The server stops: an idle connection says goodbye, and so does one that has its answer and
+    /// still sends; every other finishes what it does.
     pub fn stop(&mut self, queues: Queues, turn: &Turn<'_>) {
         let asked = queues.unread > 0; // its request has come: that is still served
         if self.state == State::Idle && !asked {
             self.idle_over(queues, turn);
+        } else if self.state == State::Rest {
+            self.end_rest(turn);
         }
     }
 
@@ -135,9 +140,13 @@ impl Connection {
         let (event, how) = match self.state {
             State::Respond => (Event::Stuck, How::Reset),
             State::Linger if queues.unacknowledged > 0 => (Event::Evicted, How::Reset),
-            State::Idle | State::Head | State::Body | State::Linger | State::Closed => {
-                (Event::Evicted, self.parting(queues, turn.limits))
-            }
+            State::Idle
+            | State::Head
+            | State::Verify
+            | State::Body
+            | State::Rest
+            | State::Linger
+            | State::Closed => (Event::Evicted, self.parting(queues, turn.limits)),
         };
         self.end(event, CloseReason::Evicted, how, turn);
     }
@@ -153,9 +162,12 @@ impl Connection {
         }
     }
 
-    /// The buffer is needed (Head and Body only): 408, so that the request is tried again.
-    pub fn give_way(&mut self) {
-        if matches!(self.state, State::Head | State::Body) && self.refusal.is_none() {
+    /// The buffer or the slot is needed. Head and Body: 408, so that the request is tried again.
+    /// Rest: the connection says goodbye, for its answer has left.
+    pub fn give_way(&mut self, turn: &Turn<'_>) {
+        if self.state == State::Rest {
+            self.end_rest(turn);
+        } else if matches!(self.state, State::Head | State::Body) && self.refusal.is_none() {
             self.refusal = Some(Reject::GaveWay);
         }
     }
@@ -175,7 +187,13 @@ impl Connection {
     fn given_up(&self, how: How) -> How {
         match self.state {
             State::Respond => How::Reset,
-            State::Idle | State::Head | State::Body | State::Linger | State::Closed => how,
+            State::Idle
+            | State::Head
+            | State::Verify
+            | State::Body
+            | State::Rest
+            | State::Linger
+            | State::Closed => how,
         }
     }
 

@@ -101,6 +101,25 @@ pub struct Request<'a> {
     pub verdict: Verdict,
 }
 
+impl Method {
+    /// Its name; empty for one that is not told apart from others.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Options => "OPTIONS",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+            Self::Patch => "PATCH",
+            Self::Trace => "TRACE",
+            Self::Connect => "CONNECT",
+            Self::Other => "",
+        }
+    }
+}
+
 impl<'a> Request<'a> {
     /// The values of all field lines with this name (compared without case), in order.
     pub fn values(&self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + use<'a> {

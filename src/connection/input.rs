@@ -28,11 +28,11 @@ impl Connection {
             self.go(Event::FirstByte, turn);
         }
         match self.state {
-            State::Head => self.look(input, turn),
+            State::Head | State::Verify => self.look(input, turn),
             State::Body => self.body_input(input, turn),
             State::Respond if !self.last => self.look(input, turn),
             // Nothing will be answered any more: as if it had been thrown away.
-            State::Respond | State::Linger => self.write_off_input(),
+            State::Respond | State::Rest | State::Linger => self.write_off_input(),
             State::Idle | State::Closed => self.drop_input(),
         }
     }
@@ -46,7 +46,12 @@ impl Connection {
 
     /// `n` bytes were thrown away as [`super::Read::Discard`] allowed.
     pub fn discarded(&mut self, n: u64, turn: &Turn<'_>) {
-        if self.state != State::Body {
+        let of_body = match self.state {
+            State::Body | State::Rest => true,
+            State::Respond => !self.last,
+            State::Idle | State::Head | State::Verify | State::Linger | State::Closed => false,
+        };
+        if !of_body {
             self.linger.discarded(n);
             return;
         }
@@ -60,7 +65,28 @@ impl Connection {
         }
         if self.body == Body::Length(0) {
             self.body = Body::Over;
-            self.body_over(&[], turn);
+            match self.state {
+                State::Body => self.body_over(&[], turn),
+                // Nothing stands behind it in the input.
+                State::Respond | State::Rest => {
+                    self.body_bytes = 0;
+                    if self.state == State::Rest {
+                        self.flushed(turn);
+                    }
+                }
+                State::Idle | State::Head | State::Verify | State::Linger | State::Closed => {}
+            }
+        }
+    }
+
+    /// The reply stands in the output, and this body is not wanted: what is here of it goes. A body
+    /// without a length is never skipped: its request is the last.
+    pub(super) fn skip_body(&mut self, input: &[u8], turn: &Turn<'_>) {
+        let skipped = self.body.piece(self.input.of(input)).unwrap_or_default();
+        self.input.consume(skipped.content);
+        self.next_head(input, turn);
+        if !skipped.end {
+            self.body_bytes = u64::try_from(skipped.content).unwrap_or(u64::MAX);
         }
     }
 
@@ -86,15 +112,15 @@ impl Connection {
             State::Closed => return,
             // A whole request, or a refusal, waits for its answer.
             State::Head if self.found != Found::More => return,
-            State::Head | State::Body if self.refusal.is_some() => return,
-            State::Idle | State::Head | State::Body => {
+            State::Head | State::Verify | State::Body if self.refusal.is_some() => return,
+            State::Idle | State::Head | State::Body | State::Rest => {
                 self.drop_bytes();
                 self.linger = Linger::new(Some(0), turn.limits);
                 if acked || self.teardown == Teardown::Plain {
                     self.over = Some((CloseReason::PeerFin, self.parting(queues, turn.limits)));
                 }
             }
-            State::Respond => {}
+            State::Verify | State::Respond => {}
             // Before shutdown(SHUT_WR) the clocks do not run yet; `write_shut` looks.
             State::Linger if !self.shut => return,
             State::Linger => {

@@ -15,6 +15,8 @@ pub struct Limits {
     pub body_bytes: u64,
     /// From the first byte of a head to its end; above: 408.
     pub head_ms: u32,
+    /// From a whole head to the verdict on its credentials; above: 503.
+    pub verdict_ms: u32,
     /// From the first byte of a body to its end; above: 408.
     pub body_ms: u32,
     /// A body slower than this over one `body_window_ms` is late: 408. Bytes.
@@ -83,6 +85,7 @@ impl Limits {
             fields: 100,             // Apache's LimitRequestFields, uhttpd's limit
             body_bytes: 64 * 1024,   // worth reading off on a slow link instead of a new handshake
             head_ms: 10_000,         // shortest of the peers' 10 to 60 s: a head is one packet
+            verdict_ms: 10_000,      // eight hashes of a second each on a slow device
             body_ms: 60_000,         // 64 KiB at 10 kbit/s
             body_window_bytes: 1024, // the floor of the goodbye, applied to bodies
             body_window_ms: 10_000,

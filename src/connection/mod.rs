@@ -6,7 +6,8 @@
 //! Invariants:
 //! - one private function (`go`) writes the state, and asks [`state::next`] alone;
 //! - every live state has a deadline (`until`), and every field line is scanned once;
-//! - in `Idle`, `Linger` and `Closed` both halves of the buffer are empty, so it can be given back;
+//! - in `Idle`, `Rest`, `Linger` and `Closed` both halves of the buffer are empty, so it can be
+//!   given back;
 //! - the request head stays in the input until its answer is written, then it is consumed whole.
 
 mod answer;
@@ -151,8 +152,9 @@ impl Connection {
         match to {
             State::Idle => self.deadline = turn.now.after(limits.keepalive_idle_ms),
             State::Head => self.deadline = turn.now.after(limits.head_ms),
-            State::Body => {
-                self.mark = 0;
+            State::Verify => self.deadline = turn.now.after(limits.verdict_ms),
+            State::Body | State::Rest => {
+                self.mark = self.body_bytes;
                 self.deadline = turn.now.after(limits.body_window_ms);
                 self.checkpoint = turn.now.after(limits.body_ms);
             }
@@ -166,7 +168,10 @@ impl Connection {
             State::Closed => self.close_books(turn),
         }
         debug_assert!(
-            !matches!(to, State::Idle | State::Linger | State::Closed) || !self.holds_bytes(),
+            !matches!(
+                to,
+                State::Idle | State::Rest | State::Linger | State::Closed
+            ) || !self.holds_bytes(),
             "{to:?} owns no buffer"
         );
     }

@@ -112,10 +112,10 @@ impl Connection {
         }
         let may_answer = match self.state {
             State::Head => true,
-            State::Body => self.refusal.is_some(),
+            State::Verify | State::Body => self.refusal.is_some(),
             State::Respond => !self.last && self.file == 0 && !self.gathered && !self.has_pieces(),
             State::Linger if !self.shut => return Act::ShutdownWrite,
-            State::Idle | State::Linger | State::Closed => false,
+            State::Idle | State::Rest | State::Linger | State::Closed => false,
         };
         match (self.refusal, self.found) {
             (Some(reject), _) if may_answer => Act::Refuse(reject),
@@ -135,12 +135,22 @@ impl Connection {
             // First the answer: what is behind this request has time.
             (State::Head, _) if to_be_answered => Read::Nothing,
             (State::Body, _) if self.refusal.is_some() => Read::Nothing,
-            (State::Body, Body::Length(left)) => Read::Discard(left),
+            (State::Body | State::Rest, Body::Length(left)) => Read::Discard(left),
             (State::Idle | State::Head, _) | (State::Body, Body::Chunked(_)) => Read::Into,
             (State::Linger, _) if self.shut => self.discard_need(),
             // A client that sends everything before it reads must not be left blocked.
             (State::Respond, _) if self.last => self.discard_need(),
-            (State::Body | State::Respond | State::Linger | State::Closed, _) => Read::Nothing,
+            // Nor one that was refused while it sends.
+            (State::Respond, Body::Length(left)) => Read::Discard(left),
+            (
+                State::Verify
+                | State::Body
+                | State::Respond
+                | State::Rest
+                | State::Linger
+                | State::Closed,
+                _,
+            ) => Read::Nothing,
         }
     }
 
@@ -160,8 +170,10 @@ impl Connection {
             State::Respond if self.file > 0 => Write::File(self.file),
             State::Idle
             | State::Head
+            | State::Verify
             | State::Body
             | State::Respond
+            | State::Rest
             | State::Linger
             | State::Closed => Write::Nothing,
         }
@@ -173,8 +185,8 @@ impl Connection {
                 Teardown::SoLinger => self.deadline,
                 Teardown::Linger | Teardown::Plain => self.linger.until(self.eof, limits),
             },
-            Deadline::Body | Deadline::Write => self.deadline.min(self.checkpoint),
-            Deadline::Idle | Deadline::Head | Deadline::Linger => self.deadline,
+            Deadline::Body | Deadline::Rest | Deadline::Write => self.deadline.min(self.checkpoint),
+            Deadline::Idle | Deadline::Head | Deadline::Verdict | Deadline::Linger => self.deadline,
             Deadline::None => Ms(u64::MAX),
         }
     }
@@ -207,7 +219,7 @@ impl Connection {
     /// How far a Head or Body has come, for the choice of who gives way.
     #[must_use]
     pub fn progress(&self) -> u64 {
-        // Outside of Body these are 0.
+        // Where no body is read these are 0.
         self.body_bytes
             .saturating_add(u64::try_from(self.input.len()).unwrap_or(0))
     }

@@ -1,5 +1,6 @@
 //! Output: what is to be sent, what left, and what follows when all has left.
 
+use super::body::Body;
 use super::head::Found;
 use super::linger::Linger;
 use super::state::{Event, State};
@@ -50,15 +51,26 @@ impl Connection {
         }
     }
 
+    /// The reply has left, and the rest of the body is not waited for any longer.
+    pub(super) fn end_rest(&mut self, turn: &Turn<'_>) {
+        self.linger = Linger::new(self.body.remainder(), turn.limits);
+        self.last = true;
+        self.body = Body::Over;
+        self.go(Event::FlushedLast, turn);
+    }
+
     /// Everything owed is with the kernel.
     pub(super) fn flushed(&mut self, turn: &Turn<'_>) {
         self.gathered = false;
         let next_is_whole = self.found != Found::More;
         let last_said = self.last;
         let nothing_follows = self.eof && !next_is_whole;
-        if last_said || nothing_follows {
+        if !last_said && !nothing_follows && self.body != Body::Over {
+            self.go(Event::FlushedRest, turn);
+        } else if last_said || nothing_follows {
             if !last_said {
-                self.linger = Linger::new(Some(0), turn.limits);
+                self.linger = Linger::new(self.body.remainder(), turn.limits);
+                self.body = Body::Over;
             }
             self.write_off_input();
             self.drop_bytes();

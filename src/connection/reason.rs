@@ -45,6 +45,8 @@ pub enum Reject {
     UnknownVersion,
     /// No buffer was free and this request had made the least progress: 408, so that it is retried.
     GaveWay,
+    /// Nobody could say in time whether its credentials are good: 503.
+    LateVerdict,
     /// Our own fault while answering: 500.
     Internal,
 }
@@ -68,6 +70,7 @@ impl Reject {
             Self::UnknownExpectation => Status::EXPECTATION_FAILED,
             Self::HeadTooLarge => Status::FIELDS_TOO_LARGE,
             Self::UnknownVersion => Status::VERSION_NOT_SUPPORTED,
+            Self::LateVerdict => Status::SERVICE_UNAVAILABLE,
             Self::Internal => Status::INTERNAL_SERVER_ERROR,
         }
     }

@@ -45,6 +45,8 @@ statuses! {
     PERMANENT_REDIRECT = 308 "Permanent Redirect",
     /// 400
     BAD_REQUEST = 400 "Bad Request",
+    /// 401
+    UNAUTHORIZED = 401 "Unauthorized",
     /// 403
     FORBIDDEN = 403 "Forbidden",
     /// 404

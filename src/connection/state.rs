@@ -5,18 +5,22 @@
 //! Invariants: the function is total, names every state and has no wildcard over states; a pair
 //! without a row is a fault of ours ([`super::reason::Misuse::NoTransition`]).
 
-/// Where a connection is. The words of RFC 9293 and of the project: reading = Idle, Head, Body;
-/// writing = Respond; half-closed-lingering = Linger; closed.
+/// Where a connection is. The words of RFC 9293 and of the project: reading = Idle, Head, Verify,
+/// Body, Rest; writing = Respond; half-closed-lingering = Linger; closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// Between requests, no byte of the next one; owns no buffer.
     Idle,
     /// An unfinished head in a pooled buffer.
     Head,
+    /// A whole head that waits until its credentials are verified.
+    Verify,
     /// A request body flowing to its sink.
     Body,
     /// A reply flowing out; the request body may still be arriving.
     Respond,
+    /// The reply has left before the end of its request's body; owns no buffer.
+    Rest,
     /// Write side shut, input discarded; owns no buffer.
     Linger,
     /// Closed, with exactly one reason.
@@ -25,11 +29,13 @@ pub enum State {
 
 impl State {
     /// All of them, in order.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Idle,
         Self::Head,
+        Self::Verify,
         Self::Body,
         Self::Respond,
+        Self::Rest,
         Self::Linger,
         Self::Closed,
     ];
@@ -42,6 +48,10 @@ pub enum Event {
     FirstByte,
     /// The preface of a proxy is read, and nothing stands behind it yet.
     Introduced,
+    /// A head is whole, and nobody knows yet whether its credentials are good.
+    AwaitVerdict,
+    /// It is known now.
+    Verdict,
     /// A head is whole and its reply stands in the output; no body is awaited before it leaves.
     Answered,
     /// A head is whole, its reply is ready, and its body is read first.
@@ -54,6 +64,8 @@ pub enum Event {
     FlushedKeep,
     /// Everything owed is sent; the next request has begun in the input.
     FlushedNext,
+    /// Everything owed is sent; a part of the request's body is still to come.
+    FlushedRest,
     /// Everything owed is sent, and it was the last.
     FlushedLast,
     /// The peer shut its write side; something of ours is not acknowledged yet.
@@ -77,15 +89,18 @@ pub enum Event {
 
 impl Event {
     /// All of them, in order.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 20] = [
         Self::FirstByte,
         Self::Introduced,
+        Self::AwaitVerdict,
+        Self::Verdict,
         Self::Answered,
         Self::AwaitBody,
         Self::BodyEnd,
         Self::Refused,
         Self::FlushedKeep,
         Self::FlushedNext,
+        Self::FlushedRest,
         Self::FlushedLast,
         Self::PeerFin,
         Self::PeerFinAcked,
@@ -136,8 +151,14 @@ pub const fn next(state: State, event: Event, teardown: Teardown) -> Option<Stat
         (S::Head, E::Introduced) => S::Idle,
         (S::Head, E::Answered | E::Refused) => S::Respond,
         (S::Head, E::AwaitBody) => S::Body,
+        (S::Head, E::AwaitVerdict) => S::Verify,
         (S::Head, E::PeerFin | E::IdleOver) => teardown.goodbye(),
         (S::Head, E::PeerFinAcked | E::Broken | E::Cut) => S::Closed,
+
+        (S::Verify, E::Verdict) => S::Head,
+        (S::Verify, E::Refused) => S::Respond,
+        (S::Verify, E::PeerFin | E::PeerFinAcked) => S::Verify,
+        (S::Verify, E::Broken | E::Cut) => S::Closed,
 
         (S::Body, E::BodyEnd | E::Refused) => S::Respond,
         (S::Body, E::PeerFin) => teardown.goodbye(),
@@ -148,13 +169,22 @@ pub const fn next(state: State, event: Event, teardown: Teardown) -> Option<Stat
         (S::Respond, E::Answered | E::Refused | E::PeerFin | E::PeerFinAcked) => S::Respond,
         (S::Respond, E::FlushedKeep) => S::Idle,
         (S::Respond, E::FlushedNext) => S::Head,
+        (S::Respond, E::FlushedRest) => S::Rest,
         (S::Respond, E::FlushedLast) => teardown.goodbye(),
         (S::Respond, E::Stuck | E::Broken | E::Cut) => S::Closed,
+
+        (S::Rest, E::FlushedKeep) => S::Idle,
+        // The body came too late, or its slot is needed.
+        (S::Rest, E::FlushedLast | E::PeerFin) => teardown.goodbye(),
+        (S::Rest, E::PeerFinAcked | E::Broken | E::Cut) => S::Closed,
 
         (S::Linger, E::PeerFin) => S::Linger,
         (S::Linger, E::PeerFinAcked | E::LingerOver | E::Evicted | E::Broken | E::Cut) => S::Closed,
 
-        (S::Idle | S::Head | S::Body | S::Respond | S::Linger | S::Closed, _) => return None,
+        (
+            S::Idle | S::Head | S::Verify | S::Body | S::Respond | S::Rest | S::Linger | S::Closed,
+            _,
+        ) => return None,
     })
 }
 
@@ -165,8 +195,12 @@ pub enum Deadline {
     Idle,
     /// The whole head, from its first byte.
     Head,
+    /// The verdict on credentials.
+    Verdict,
     /// The whole body, and a minimum rate.
     Body,
+    /// The same, when the reply has left already.
+    Rest,
     /// Progress in acknowledged bytes.
     Write,
     /// Linger idle and linger total.
@@ -181,8 +215,10 @@ pub const fn deadline(state: State) -> Deadline {
     match state {
         State::Idle => Deadline::Idle,
         State::Head => Deadline::Head,
+        State::Verify => Deadline::Verdict,
         State::Body => Deadline::Body,
         State::Respond => Deadline::Write,
+        State::Rest => Deadline::Rest,
         State::Linger => Deadline::Linger,
         State::Closed => Deadline::None,
     }
@@ -194,8 +230,13 @@ pub const fn meaning(state: State) -> &'static str {
     match state {
         State::Idle => "between requests, no byte of the next one; owns no buffer",
         State::Head => "an unfinished head in a pooled buffer",
+        State::Verify => "a whole head waits in its buffer until its credentials are verified",
         State::Body => "a request body is read off before the reply leaves",
-        State::Respond => "a reply flows out; if it is the last, input is thrown away beside it",
+        State::Respond => {
+            "a reply flows out; if it is the last, or its body is not wanted, input is thrown away \
+             beside it"
+        }
+        State::Rest => "the reply has left, the rest of its body is thrown away; owns no buffer",
         State::Linger => "write side shut, input thrown away; owns no buffer",
         State::Closed => "over, with exactly one reason",
     }
@@ -205,7 +246,8 @@ pub const fn meaning(state: State) -> &'static str {
 #[must_use]
 pub const fn interest(state: State) -> (bool, bool) {
     match state {
-        State::Idle | State::Head | State::Linger => (true, false),
+        State::Verify => (false, false),
+        State::Idle | State::Head | State::Rest | State::Linger => (true, false),
         State::Body | State::Respond => (true, true),
         State::Closed => (false, false),
     }
@@ -219,7 +261,8 @@ mod tests {
     fn expiry(state: State) -> Option<Event> {
         match deadline(state) {
             Deadline::Idle => Some(Event::IdleOver),
-            Deadline::Head | Deadline::Body => Some(Event::Refused),
+            Deadline::Head | Deadline::Verdict | Deadline::Body => Some(Event::Refused),
+            Deadline::Rest => Some(Event::FlushedLast),
             Deadline::Write => Some(Event::Stuck),
             Deadline::Linger => Some(Event::LingerOver),
             Deadline::None => None,

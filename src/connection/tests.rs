@@ -37,6 +37,8 @@ struct Peer {
     pieces: Vec<(usize, u64)>,
     out: Vec<u8>,
     answers: usize,
+    /// Nobody knows yet whether credentials are good.
+    unsure: bool,
 }
 
 impl Peer {
@@ -78,6 +80,7 @@ impl Peer {
             pieces: Vec::new(),
             out: Vec::new(),
             answers: 0,
+            unsure: false,
         }
     }
 
@@ -111,7 +114,12 @@ impl Peer {
         loop {
             match self.need().act {
                 Act::Introduce => self.introduce(),
-                Act::Answer => self.answer(),
+                Act::Answer => {
+                    self.answer();
+                    if self.unsure && self.need().act == Act::Answer {
+                        return;
+                    }
+                }
                 Act::Refuse(reject) => {
                     let mut output = std::mem::take(&mut self.output);
                     self.on(|c, _, turn| c.refuse(reject, &mut output, turn));
@@ -149,6 +157,10 @@ impl Peer {
             }
         };
         if !self.c.may_join(&verdict) {
+            return;
+        }
+        if self.unsure {
+            self.c.await_verdict(&turn);
             return;
         }
         let path = match target {
@@ -290,6 +302,26 @@ impl Peer {
         p
     }
 
+    /// A peer whose request waits for the verdict on its credentials.
+    fn verifying(request: &[u8]) -> Self {
+        let mut p = Self::new();
+        p.unsure = true;
+        p.recv(request);
+        p.serve();
+        assert_eq!(p.state(), State::Verify);
+        p
+    }
+
+    /// A peer that was refused and sends the rest of its body.
+    fn resting() -> Self {
+        let mut p = Self::new();
+        p.recv(UNWANTED);
+        p.serve();
+        p.flush();
+        assert_eq!(p.state(), State::Rest);
+        p
+    }
+
     fn answered(&self, status: &str) -> bool {
         let line = format!("HTTP/1.1 {status} ");
         self.out.windows(line.len()).any(|w| w == line.as_bytes())
@@ -412,7 +444,7 @@ fn head_gives_way_with_408() {
     let mut p = Peer::new();
     p.recv(b"GET / HT");
     assert_eq!(p.c.progress(), 8);
-    p.c.give_way();
+    p.on(|c, _, turn| c.give_way(turn));
     p.serve();
     p.flush();
     assert!(p.answered("408"));
@@ -867,13 +899,16 @@ fn respond_older_bytes_on_their_way_are_progress_too() {
 fn in_each_state() -> Vec<Peer> {
     let mut head = Peer::new();
     head.recv(b"GET /");
+    let verify = Peer::verifying(GET);
     let mut body = Peer::new();
     body.recv(POST);
     body.serve();
     let mut respond = Peer::new();
     respond.recv(GET);
     respond.serve();
-    let mut peers = vec![Peer::new(), head, body, respond, Peer::lingering(LAST)];
+    let rest = Peer::resting();
+    let lingering = Peer::lingering(LAST);
+    let mut peers = vec![Peer::new(), head, verify, body, respond, rest, lingering];
     for (peer, state) in peers.iter_mut().zip(State::ALL) {
         assert_eq!(peer.state(), state);
         peer.queues = Queues::default();
@@ -889,7 +924,7 @@ fn a_fin_ends_what_has_no_answer_owed() {
             p.queues.unacknowledged = unacknowledged;
             p.fin();
             match (state, unacknowledged) {
-                (State::Respond, _) => assert_eq!(p.state(), State::Respond),
+                (State::Verify | State::Respond, _) => assert_eq!(p.state(), state),
                 (_, 0) => p.assert_over(CloseReason::PeerFin, How::Plain),
                 (State::Linger, _) => assert_eq!(p.state(), State::Linger),
                 (_, _) => {
@@ -931,17 +966,17 @@ fn stop_and_give_way_touch_only_who_may_be_touched() {
     for mut p in in_each_state() {
         let state = p.state();
         p.on(Connection::stop);
-        let after = if state == State::Idle {
-            State::Linger
-        } else {
-            state
+        let after = match state {
+            State::Idle | State::Rest => State::Linger,
+            other => other,
         };
         assert_eq!(p.state(), after);
     }
     for mut p in in_each_state() {
-        p.c.give_way();
+        p.on(|c, _, turn| c.give_way(turn));
         let gives_way = matches!(p.state(), State::Head | State::Body);
         assert_eq!(p.need().act == Act::Refuse(Reject::GaveWay), gives_way);
+        assert_ne!(p.state(), State::Rest);
     }
 }
 
@@ -1015,6 +1050,171 @@ fn requests_behind_a_file_are_written_off_when_their_buffer_is_needed() {
 
 // ---- Respond, piece by piece -----------------------------------------------------------------
 
+// ---- Rest: a body that is not wanted -----------------------------------------------------------
+
+const UNWANTED: &[u8] = b"POST /no HTTP/1.1\r\nHost: a\r\nContent-Length: 50000\r\n\r\n";
+
+#[test]
+fn rest_a_refused_body_is_answered_at_once_and_the_connection_goes_on() {
+    let mut p = Peer::new();
+    p.recv(&[UNWANTED, &[b'u'; 1000]].concat());
+    p.serve();
+    // Beside the answer, so that a client that sends everything first is not left blocked.
+    assert_eq!(
+        (p.state(), p.need().read),
+        (State::Respond, Read::Discard(49_000))
+    );
+    p.discard(9_000);
+    p.flush();
+    assert!(p.answered("404") && !p.answered("100"));
+    assert_eq!(
+        (p.state(), p.need().read),
+        (State::Rest, Read::Discard(40_000))
+    );
+    assert!(!p.c.holds_bytes());
+    p.discard(39_999);
+    assert_eq!(p.state(), State::Rest);
+    p.discard(1);
+    assert_eq!(p.state(), State::Idle);
+    p.recv(GET);
+    p.serve();
+    p.flush();
+    assert_eq!((p.answers, p.state()), (2, State::Idle));
+}
+
+#[test]
+fn rest_a_body_that_is_over_before_the_answer_has_left_leaves_nothing_to_read() {
+    let mut p = Peer::new();
+    p.recv(UNWANTED);
+    p.serve();
+    p.discard(50_000);
+    assert_eq!((p.state(), p.need().read), (State::Respond, Read::Nothing));
+    p.flush();
+    assert_eq!(p.state(), State::Idle);
+    p.recv(GET);
+    p.serve();
+    p.flush();
+    assert_eq!((p.answers, p.state()), (2, State::Idle));
+}
+
+#[test]
+fn rest_what_stands_behind_the_body_is_the_next_request_and_no_byte_of_the_body_is() {
+    let mut p = Peer::new();
+    let short = b"POST /no HTTP/1.1\r\nHost: a\r\nContent-Length: 27\r\n\r\n";
+    p.recv(&[short, GET, GET].concat());
+    p.serve();
+    p.flush();
+    assert_eq!((p.answers, p.state()), (2, State::Idle));
+    assert!(p.answered("404") && p.answered("200"));
+}
+
+#[test]
+fn rest_a_client_that_says_close_or_expects_gets_the_answer_and_the_goodbye() {
+    for field in ["Connection: close", "Expect: 100-continue"] {
+        let mut p = Peer::new();
+        let head =
+            format!("POST /no HTTP/1.1\r\nHost: a\r\n{field}\r\nContent-Length: 50000\r\n\r\n");
+        p.recv(head.as_bytes());
+        p.serve();
+        p.flush();
+        p.shut();
+        assert_eq!(p.need().read, Read::Discard(50_000 + 64 * 1024), "{field}");
+    }
+}
+
+#[test]
+fn rest_a_body_that_does_not_come_ends_in_the_goodbye() {
+    for teardown in Teardown::ALL {
+        let mut p = Peer::with(teardown, Limits::new());
+        p.recv(UNWANTED);
+        p.serve();
+        p.flush();
+        p.pass(p.limits.body_window_ms - 1);
+        assert_eq!(p.state(), State::Rest);
+        p.discard(u64::from(p.limits.body_window_bytes));
+        p.pass(1);
+        assert_eq!(p.state(), State::Rest, "at the lowest rate it may go on");
+        p.pass(p.limits.body_window_ms);
+        match teardown {
+            Teardown::Plain => assert_eq!(p.state(), State::Closed),
+            Teardown::Linger | Teardown::SoLinger => assert_eq!(p.state(), State::Linger),
+        }
+        assert!(p.answered("404") && !p.answered("408"));
+    }
+    let mut p = Peer::resting();
+    let begun = p.now;
+    while p.state() == State::Rest {
+        p.discard(1024);
+        p.pass(p.limits.body_window_ms);
+        assert!(
+            p.now - begun <= u64::from(p.limits.body_ms),
+            "it has a total"
+        );
+    }
+}
+
+#[test]
+fn rest_a_stop_does_not_wait_for_the_body() {
+    let mut p = Peer::resting();
+    p.stopping = true;
+    p.on(Connection::stop);
+    p.shut();
+    assert_eq!(p.need().read, Read::Discard(50_000 + 64 * 1024));
+}
+
+// ---- Verify: credentials that are looked at elsewhere -------------------------------------------
+
+#[test]
+fn verify_a_request_waits_in_its_buffer_and_is_asked_about_once_more() {
+    let mut p = Peer::verifying(&[UNWANTED, &[b'u'; 5000]].concat());
+    assert!(p.c.holds_bytes());
+    let need = p.need();
+    assert_eq!(
+        (need.act, need.read, need.write),
+        (Act::None, Read::Nothing, Write::Nothing)
+    );
+    p.fin();
+    assert_eq!(p.state(), State::Verify, "a half-close does not cancel it");
+    p.unsure = false;
+    assert!(p.on(|c, _, turn| c.verdict(turn)));
+    assert_eq!((p.state(), p.need().act), (State::Head, Act::Answer));
+    assert!(
+        !p.on(|c, _, turn| c.verdict(turn)),
+        "it does not wait any more"
+    );
+    p.serve();
+    p.flush();
+    assert!(p.answered("404"));
+}
+
+#[test]
+fn verify_what_stands_before_it_leaves_first() {
+    let mut p = Peer::new();
+    p.recv(&[GET, GET].concat());
+    p.answer();
+    p.unsure = true;
+    p.serve();
+    assert_eq!((p.state(), p.need().act), (State::Respond, Act::None));
+    p.flush();
+    assert_eq!((p.state(), p.need().act), (State::Head, Act::Answer));
+    p.serve();
+    assert_eq!(p.state(), State::Verify);
+    assert!(p.answered("200"));
+}
+
+#[test]
+fn verify_nobody_waits_for_ever() {
+    let mut p = Peer::verifying(GET);
+    assert_eq!(p.need().until, Ms(p.now).after(p.limits.verdict_ms));
+    p.pass(p.limits.verdict_ms);
+    assert_eq!(p.need().act, Act::Refuse(Reject::LateVerdict));
+    assert!(!p.on(|c, _, turn| c.verdict(turn)), "it comes too late");
+    p.serve();
+    p.flush();
+    assert!(p.answered("503"));
+    p.shut();
+}
+
 const PIECES: &[u8] = b"GET /pieces HTTP/1.1\r\nHost: a\r\n\r\n";
 
 /// What was sent behind the last head.
@@ -1067,7 +1267,7 @@ fn pieces_hold_no_buffer_between_them_and_give_way_to_nobody() {
     p.serve();
     p.send(usize::MAX);
     assert!(!p.c.holds_bytes(), "while its piece is prepared");
-    p.c.give_way();
+    p.on(|c, _, turn| c.give_way(turn));
     p.pass(2000);
     p.queues.unacknowledged = 0;
     let unmoved = p.on(|c, _, turn| c.unmoved_ms(turn));
@@ -1579,7 +1779,7 @@ fn anything(p: &mut Peer, random: &mut Random) {
         (_, Act::Close(..)) => return,
         (9, _) => return p.pass(u32::try_from(random.below(20_000)).unwrap()),
         (10, _) if need.read != Read::Nothing => return p.fin(),
-        (11, _) => return p.c.give_way(),
+        (11, _) => return p.on(|c, _, turn| c.give_way(turn)),
         (12, _) if random.below(8) == 0 => {
             p.stopping = true;
             return p.on(Connection::stop);

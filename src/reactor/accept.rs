@@ -205,7 +205,7 @@ impl<N: Net> Reactor<N> {
             .filter(|_| leaving < BATCH);
         let Some(index) = victim else { return };
         if let Some(slot) = self.slots.get_mut(index) {
-            slot.connection.give_way();
+            slot.connection.give_way(turn);
             self.counters.evict(Eviction::Stalled);
         }
         self.drive(index, turn);
@@ -282,6 +282,11 @@ fn rank<S>(slot: &Slot<S>, turn: &Turn<'_>) -> Option<Eviction> {
             let unheard = slot.ready.read || !slot.connection.was_answered() && age_ms < GRACE_MS;
             (!unheard).then_some(Eviction::Idle)
         }
-        State::Head | State::Body | State::Respond | State::Closed => None,
+        State::Head
+        | State::Verify
+        | State::Body
+        | State::Respond
+        | State::Rest
+        | State::Closed => None,
     }
 }

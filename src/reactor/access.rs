@@ -95,6 +95,7 @@ impl<N: Net> Reactor<N> {
         }
         let asked = Asked {
             client: peer,
+            user: None,
             line: None,
             host: None,
             referer: None,

@@ -27,13 +27,16 @@ fn content_of(made: &site::Content) -> Content {
         site::Content::Page => Content::Page,
         site::Content::File(part) => Content::File(part.length),
         site::Content::Pieces(pieces) => Content::Pieces(pieces.length),
+        // It does not come so far.
+        site::Content::Later(_) => Content::Page,
     }
 }
 
 /// What the access log says of a request.
-fn asked<'a>(request: &Request<'a>, line: &'a [u8], client: Client) -> Asked<'a> {
+fn asked<'a>(request: &Request<'a>, line: &'a [u8], client: Client, user: &'a [u8]) -> Asked<'a> {
     Asked {
         client,
+        user: Some(user).filter(|user| !user.is_empty()),
         line: Some(line),
         host: Some(request.host).filter(|host| !host.is_empty()),
         referer: request.value("referer"),
@@ -99,12 +102,23 @@ impl<N: Net> Reactor<N> {
         };
         let mut reply = slot.connection.reply(output);
         let made = match admitted {
-            Ok(client) => self
-                .sites
-                .current()
-                .answer(&request, &client, means, turn, &mut reply),
+            Ok(client) => self.sites.current().answer(
+                &request,
+                &client,
+                means,
+                &mut self.credentials,
+                turn,
+                &mut reply,
+            ),
             Err(_) => identity::too_many(&mut reply),
         };
+        if let site::Content::Later(ticket) = made {
+            slot.connection.await_verdict(turn);
+            if slot.connection.state() == State::Verify {
+                self.credentials.wait(index, ticket);
+            }
+            return;
+        }
         let content = content_of(&made);
         let taken = slot
             .connection
@@ -121,9 +135,15 @@ impl<N: Net> Reactor<N> {
             if let Some(access) = &mut self.access {
                 let client = admitted.unwrap_or_else(|client| client);
                 let begun = Begun { status, size, open };
-                access.begin(index, &asked(&request, line, client), begun, turn);
+                let user = self.credentials.take_user();
+                access.begin(index, &asked(&request, line, client, user), begun, turn);
             }
         }
+        self.follow(index, made, taken, turn);
+    }
+
+    /// What follows the head that was taken finds its place, or goes home.
+    fn follow(&mut self, index: u16, made: site::Content, taken: Taken, turn: &Turn<'_>) {
         match (made, taken) {
             (site::Content::File(part), Taken::Yes { file: 1.., .. }) => {
                 self.begin_file(index, part, turn);

@@ -11,11 +11,11 @@ use crate::connection::state::State;
 use crate::connection::time::Ms;
 
 impl<N: Net> Reactor<N> {
-    /// The Head or Body, older than a grace, that has come the least far.
+    /// The Head, Body or Rest, older than a grace, that has come the least far.
     pub(super) fn least_progress(&self, now: Ms, holds_buffer: bool) -> Option<u16> {
         self.slots
             .iter()
-            .filter(|(_, slot)| matches!(slot.state, State::Head | State::Body))
+            .filter(|(_, slot)| matches!(slot.state, State::Head | State::Body | State::Rest))
             .filter(|(_, slot)| now.since(slot.since) >= GRACE_MS)
             .filter(|(_, slot)| !holds_buffer || slot.buffer.is_some())
             .min_by_key(|(_, slot)| (slot.connection.progress(), slot.since))
@@ -31,6 +31,7 @@ impl<N: Net> Reactor<N> {
         self.runnable.remove(index);
         self.patient.remove(index);
         self.leave_line(index);
+        self.credentials.forget(index);
         self.addresses.remove(slot.counted);
         if let Some(access) = &mut self.access {
             access.close(index, reason, how == How::Reset, now);

@@ -126,7 +126,8 @@ impl<N: Net> Reactor<N> {
         let Some(slot) = self.slots.get_mut(index) else {
             return;
         };
-        let over = !matches!(slot.state, State::Body | State::Respond);
+        let busy = [State::Verify, State::Body, State::Respond, State::Rest];
+        let over = !busy.contains(&slot.state);
         if over && slot.counted.is_some() && self.proxies.names(&slot.peer) {
             self.addresses.remove(slot.counted.take());
         }

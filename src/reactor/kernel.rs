@@ -221,6 +221,10 @@ impl Net for Kernel {
         self.listeners.set_linger2(config.linger2_s);
     }
 
+    fn watch_helper(&mut self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        self.watch(fd, Token::Helper, Interest::READABLE)
+    }
+
     fn close_listeners(&mut self) {
         let control = self.control.iter().map(Control::fd);
         for fd in self.listeners.fds().chain(control) {

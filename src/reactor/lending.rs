@@ -158,7 +158,7 @@ impl<N: Net> Reactor<N> {
     fn make_one_give(&mut self, turn: &Turn<'_>) -> bool {
         if let Some(victim) = self.least_progress(turn.now, true) {
             if let Some(slot) = self.slots.get_mut(victim) {
-                slot.connection.give_way();
+                slot.connection.give_way(turn);
             }
             self.counters.evict(Eviction::Stalled);
             self.drive(victim, turn);
@@ -190,7 +190,13 @@ impl<N: Net> Reactor<N> {
         let idle_ms = u64::from(turn.limits.linger_idle_ms);
         let rests_ms = |slot: &super::slots::Slot<N::Socket>| match slot.connection.state() {
             State::Respond => slot.connection.unmoved_ms(turn),
-            State::Idle | State::Head | State::Body | State::Linger | State::Closed => 0,
+            State::Idle
+            | State::Head
+            | State::Verify
+            | State::Body
+            | State::Rest
+            | State::Linger
+            | State::Closed => 0,
         };
         let (index, _) = self
             .slots

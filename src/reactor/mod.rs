@@ -28,6 +28,7 @@ mod slots;
 mod stop;
 pub mod teardown;
 mod timers;
+pub mod verdicts;
 mod watch;
 mod works;
 
@@ -35,6 +36,7 @@ use crate::config::{Config, Fixed, Sizes, StartError};
 use crate::connection::limits::Limits;
 use crate::connection::state::Teardown;
 use crate::connection::time::{Ms, Turn, Wall};
+use crate::helper::credentials::{self, Credentials};
 use crate::report::access::Access;
 use crate::report::counters::Counters;
 use crate::report::herald::Herald;
@@ -96,6 +98,8 @@ pub struct Reactor<N: Net> {
     counters: Counters,
     /// The access log, if one is kept.
     access: Option<Box<Access>>,
+    /// What is known of credentials.
+    credentials: Credentials,
     /// Tells the supervisor.
     herald: Herald,
     stop: Option<Stop>,
@@ -138,6 +142,7 @@ impl<N: Net> Reactor<N> {
             events: Vec::with_capacity(EVENTS),
             counters: Counters::new(),
             access: None,
+            credentials: Credentials::new(config.auth.clone()),
             herald: Herald::default(),
             stop: None,
             was_taken_over: false,
@@ -229,6 +234,7 @@ impl<N: Net> Reactor<N> {
         self.accept(&turn);
         self.stop_if_due(&turn);
         self.herald.beat(now);
+        self.replace_helper(now);
         self.flush_access();
         self.counters.log_dropped(u64::from(sink::dropped()));
         sink::flush();
@@ -259,8 +265,12 @@ impl<N: Net> Reactor<N> {
         if pressed || sink::pending() || self.access_waits() {
             sleep_ms = Some(sleep_ms.unwrap_or(u32::MAX).min(PRESSURE_MS));
         }
-        let deadline = self.stop.map(|stop| stop.deadline);
-        let others = [self.door.paused_until(), deadline, self.herald.next_beat()];
+        let others = [
+            self.door.paused_until(),
+            self.stop.map(|stop| stop.deadline),
+            self.herald.next_beat(),
+            self.credentials.replace_at(),
+        ];
         others.into_iter().flatten().fold(sleep_ms, |sleep_ms, at| {
             let wait = u32::try_from(at.since(now)).unwrap_or(u32::MAX);
             Some(sleep_ms.unwrap_or(u32::MAX).min(wait))
@@ -272,6 +282,7 @@ impl<N: Net> Reactor<N> {
             Token::Listener(listener) => self.door.knock(listener),
             Token::Signals => self.signalled(turn),
             Token::Control => self.control(turn),
+            Token::Helper => self.verdicts(turn),
             Token::Slot { index, generation } => {
                 if self.slots.generation(index) != generation {
                     return; // for a connection that is gone
@@ -331,6 +342,11 @@ pub fn sizes() -> Sizes {
                 what: "peek",
                 owner: "reactor",
                 bytes: PEEK_BYTES,
+            },
+            Fixed {
+                what: "credentials",
+                owner: "helper",
+                bytes: credentials::BYTES,
             },
             Fixed {
                 what: "log ring",

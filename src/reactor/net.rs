@@ -11,10 +11,11 @@ use crate::connection::time::Ms;
 use crate::sys::signal::Signal;
 use crate::sys::socket::Peer;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 /// Slots have indices below this; above are the listeners, the control socket and the signal pipe.
 pub const SLOTS_MAX: u16 = 0xff00;
+const HELPER: u16 = 0xfffd;
 const CONTROL: u16 = 0xfffe;
 const SIGNALS: u16 = 0xffff;
 
@@ -28,6 +29,8 @@ pub enum Token {
     Signals,
     /// The control socket, and who has come to it.
     Control,
+    /// The helper has said something.
+    Helper,
     /// A connection.
     Slot {
         /// Index into the slots.
@@ -45,6 +48,7 @@ impl Token {
             Self::Listener(n) => (SLOTS_MAX + u16::from(n), 0),
             Self::Signals => (SIGNALS, 0),
             Self::Control => (CONTROL, 0),
+            Self::Helper => (HELPER, 0),
             Self::Slot { index, generation } => (index, generation),
         };
         (usize::from(generation) << 16) | usize::from(index)
@@ -59,6 +63,7 @@ impl Token {
             None => Self::Slot { index, generation },
             Some(_) if index == SIGNALS => Self::Signals,
             Some(_) if index == CONTROL => Self::Control,
+            Some(_) if index == HELPER => Self::Helper,
             Some(n) => Self::Listener(u8::try_from(n).unwrap_or(u8::MAX)),
         }
     }
@@ -101,7 +106,7 @@ pub trait Net {
     /// The next signal that came.
     fn signal(&mut self) -> Option<Signal>;
 
-    /// Number of listeners, at most 253.
+    /// Number of listeners, at most 252.
     fn listeners(&self) -> u8;
 
     /// The next connection from this listener's queue.
@@ -118,6 +123,14 @@ pub trait Net {
 
     /// A reload has changed what can be changed while the server serves.
     fn retune(&mut self, _: &Config) {}
+
+    /// Watches the helper.
+    ///
+    /// # Errors
+    /// ENOMEM, ENOSPC.
+    fn watch_helper(&mut self, _: BorrowedFd<'_>) -> io::Result<()> {
+        Ok(())
+    }
 
     /// Closes all listeners; who is still queued is reset by the kernel, unless a successor has
     /// them, too.
@@ -191,7 +204,8 @@ mod tests {
     fn tokens_survive_32_bits() {
         let tokens = [
             Token::Listener(0),
-            Token::Listener(253),
+            Token::Listener(252),
+            Token::Helper,
             Token::Signals,
             Token::Control,
             Token::Slot {

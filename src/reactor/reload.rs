@@ -10,6 +10,7 @@
 
 use super::Reactor;
 use super::net::Net;
+use super::verdicts::start_helper;
 use crate::config::{Changes, Config, StartError, changed};
 use crate::report::access::Access;
 use crate::report::sink;
@@ -124,6 +125,10 @@ impl<N: Net> Reactor<N> {
             true => Some(Access::open(&config)?),
             false => None,
         };
+        let helper = match config.asks_who() && !self.credentials.has_helper() {
+            true => Some(start_helper()?),
+            false => None,
+        };
         if differs("log.target") {
             sink::direct(&config)?;
         }
@@ -136,6 +141,10 @@ impl<N: Net> Reactor<N> {
         self.limits = Rc::new(config.limits.clone());
         self.per_address = config.connections_per_address;
         self.net.retune(&config);
+        self.credentials.retune(config.auth.clone());
+        if helper.is_some() {
+            self.employ(helper);
+        }
         log::set_max_level(config.log_level);
         self.config = config;
         Ok(changes)

@@ -114,7 +114,8 @@ impl<N: Net> Reactor<N> {
                 continue;
             };
             let new = !slot.connection.was_answered() && turn.now.since(slot.since) < GRACE_MS;
-            if slot.state == State::Idle && !new {
+            let idle = slot.state == State::Idle && !new;
+            if idle || slot.state == State::Rest {
                 let queues = self.net.queues(&slot.socket);
                 slot.connection.stop(queues, turn);
                 self.drive(index, turn);

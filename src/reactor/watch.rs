@@ -53,7 +53,10 @@ impl<N: Net> Reactor<N> {
             let lines = access.holds(index);
             let state = self.slots.get(index).map(|slot| slot.connection.state());
             let fits = match state {
-                None | Some(State::Idle | State::Head | State::Closed) => lines == 0,
+                None
+                | Some(State::Idle | State::Head | State::Verify | State::Rest | State::Closed) => {
+                    lines == 0
+                }
                 Some(State::Body) => lines == 1,
                 Some(State::Respond) => lines > 0,
                 Some(State::Linger) => lines < 2,

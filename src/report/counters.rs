@@ -69,6 +69,7 @@ counted! {
         UnknownCoding = "unknown-coding",
         LateHead = "late-head",
         LateBody = "late-body",
+        LateVerdict = "late-verdict",
         BodyTooLarge = "body-too-large",
         TargetTooLong = "target-too-long",
         UnknownExpectation = "unknown-expectation",
@@ -98,6 +99,7 @@ pub struct Counters {
     accepted: u64,
     refused_address: u64,
     accept_pauses: u64,
+    helpers_replaced: u64,
     reloads: u64,
     refused_reloads: u64,
     requests: u64,
@@ -135,6 +137,7 @@ impl Counters {
             accepted: 0,
             refused_address: 0,
             accept_pauses: 0,
+            helpers_replaced: 0,
             reloads: 0,
             refused_reloads: 0,
             requests: 0,
@@ -173,6 +176,11 @@ impl Counters {
     /// A new configuration was refused.
     pub fn refuse_reload(&mut self) {
         self.refused_reloads = self.refused_reloads.saturating_add(1);
+    }
+
+    /// A helper that had ended has a successor.
+    pub fn replace_helper(&mut self) {
+        self.helpers_replaced = self.helpers_replaced.saturating_add(1);
     }
 
     /// A request head was read whole.
@@ -252,6 +260,7 @@ impl Counters {
             ("", "accepted", self.accepted),
             ("", "refused-address", self.refused_address),
             ("", "accept-pauses", self.accept_pauses),
+            ("", "helpers-replaced", self.helpers_replaced),
             ("", "reloads", self.reloads),
             ("", "refused-reloads", self.refused_reloads),
             ("", "requests", self.requests),

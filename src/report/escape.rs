@@ -10,6 +10,8 @@
 pub(super) enum Style {
     /// `\xHH` for each byte that is not printable, and for the quote and the backslash.
     Clf,
+    /// The same for a value without quotes around it: blanks, too.
+    Word,
     /// A string of JSON (RFC 8259 section 7): UTF-8 as `\uXXXX`; a byte that is not UTF-8 as the
     /// character of its number, `\u0080` to `\u00ff`.
     Json,
@@ -94,9 +96,9 @@ impl Unit {
         let mut used = 1;
         match (byte, style) {
             (b'"' | b'\\', Style::Json) => unit.push(&[b'\\', byte]),
-            (b'"' | b'\\', Style::Clf) => unit.push_x(byte),
+            (b'"' | b'\\', Style::Clf) | (b' ' | b'"' | b'\\', Style::Word) => unit.push_x(byte),
             (b' '..=b'~', _) => unit.push(&[byte]),
-            (_, Style::Clf) => unit.push_x(byte),
+            (_, Style::Clf | Style::Word) => unit.push_x(byte),
             (_, Style::Json) => match character(rest) {
                 Some(c) => {
                     used = c.len_utf8();

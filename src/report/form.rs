@@ -6,9 +6,9 @@
 //!
 //! ```text
 //! 192.0.2.1 - - [22/Nov/2026:19:04:05 +0000] "GET / HTTP/1.1" 200 1234
-//! 192.0.2.1 - - [22/Nov/2026:19:04:05 +0000] "GET / HTTP/1.1" 200 1234 "http://h/" "curl/8"
-//! {"time":"2026-11-22T19:04:05Z","client":"192.0.2.1","request":"GET / HTTP/1.1","host":"h",
-//!  "referer":"http://h/","agent":"curl/8","status":200,"bytes":1234,"duration_ms":3,
+//! 192.0.2.1 - alice [22/Nov/2026:19:04:05 +0000] "GET / HTTP/1.1" 200 1234 "http://h/" "curl/8"
+//! {"time":"2026-11-22T19:04:05Z","client":"192.0.2.1","user":null,"request":"GET / HTTP/1.1",
+//!  "host":"h","referer":"http://h/","agent":"curl/8","status":200,"bytes":1234,"duration_ms":3,
 //!  "complete":true,"close":null}
 //! ```
 //!
@@ -26,8 +26,10 @@ use crate::connection::reply::Decimal;
 const REQUEST_BYTES: usize = 1024;
 /// Host, Referer and User-Agent, each, escaped.
 const FIELD_BYTES: usize = 256;
-/// What is known when the response begins: the values, and 224 bytes between them.
-pub(super) const TEXT_BYTES: usize = REQUEST_BYTES + 3 * FIELD_BYTES + 224;
+/// The user, escaped.
+const USER_BYTES: usize = 64;
+/// What is known when the response begins: the values, and 240 bytes between them.
+pub(super) const TEXT_BYTES: usize = REQUEST_BYTES + 3 * FIELD_BYTES + USER_BYTES + 240;
 /// What is known at its end.
 const TAIL_BYTES: usize = 160;
 /// The longest line, its line feed included.
@@ -42,6 +44,8 @@ const BEHIND_FIELD: usize = 48;
 pub struct Asked<'a> {
     /// Who asked.
     pub client: Client,
+    /// The user whose password was shown.
+    pub user: Option<&'a [u8]>,
     /// The request line, without its line end.
     pub line: Option<&'a [u8]>,
     /// Host, or the authority of the target.
@@ -82,7 +86,9 @@ pub(super) fn text(
         AccessFormat::Common | AccessFormat::Combined => {
             let style = Style::Clf;
             to.put(client);
-            to.put(b" - - [");
+            to.put(b" - ");
+            to.value(Style::Word, asked.user.unwrap_or(b"-"), USER_BYTES, 0);
+            to.put(b" [");
             to.put(stamp.as_ref().map_or(b"-", |stamp| &stamp.clf));
             to.put(b"] \"");
             to.value(
@@ -112,6 +118,8 @@ pub(super) fn text(
             );
             to.put(b",\"client\":");
             string(&mut to, Some(client), 99, 0);
+            to.put(b",\"user\":");
+            string(&mut to, asked.user, USER_BYTES, 0);
             to.put(b",\"request\":");
             string(&mut to, asked.line, REQUEST_BYTES, BEHIND_REQUEST);
             let fields = [
@@ -207,6 +215,7 @@ mod tests {
 
     const ASKED: Asked<'_> = Asked {
         client: Client::Unix,
+        user: Some(b"a b\""),
         line: Some(b"GET /\x1b\"\r\n HTTP/1.1"),
         host: Some(b"h"),
         referer: None,
@@ -239,7 +248,8 @@ mod tests {
     #[test]
     fn each_form_is_what_its_readers_expect() {
         let whole = ended(None, true);
-        let head = r#"unix - - [22/Nov/2026:19:04:05 +0000] "GET /\x1b\x22\x0d\x0a HTTP/1.1" 200 "#;
+        let head = r#"unix - a\x20b\x22 [22/Nov/2026:19:04:05 +0000] "#.to_owned()
+            + r#""GET /\x1b\x22\x0d\x0a HTTP/1.1" 200 "#;
         let room = TEXT_BYTES;
         assert_eq!(
             line(AccessFormat::Common, &ASKED, room, &whole),
@@ -250,7 +260,8 @@ mod tests {
             format!("{head}1234 \"-\" \"\\xc3\\xbc\\x5c\"\n")
         );
         let json = r#"{"time":"2026-11-22T19:04:05Z","client":"unix","#.to_owned()
-            + r#""request":"GET /\u001b\"\u000d\u000a HTTP/1.1","host":"h","referer":null,"#
+            + r#""user":"a b\"","request":"GET /\u001b\"\u000d\u000a HTTP/1.1","host":"h","#
+            + r#""referer":null,"#
             + r#""agent":"\u00fc\\","status":200,"bytes":1234,"duration_ms":3,"complete":true,"#
             + "\"close\":null}\n";
         assert_eq!(line(AccessFormat::Json, &ASKED, room, &whole), json);
@@ -268,6 +279,7 @@ mod tests {
     fn what_is_not_known_is_a_dash_or_null() {
         let asked = Asked {
             client: Client::Unknown,
+            user: None,
             line: None,
             host: None,
             referer: None,
@@ -282,7 +294,7 @@ mod tests {
             shown(AccessFormat::Combined),
             r#"unknown - - [-] "-" "-" "-""#
         );
-        let start = r#"{"time":null,"client":"unknown","request":null,"host":null,"#;
+        let start = r#"{"time":null,"client":"unknown","user":null,"request":null,"host":null,"#;
         let json = format!("{start}\"referer\":null,\"agent\":null");
         assert_eq!(shown(AccessFormat::Json), json);
     }
@@ -292,6 +304,7 @@ mod tests {
         let evil: Vec<u8> = [&b"GET /"[..], &b"\"\\\x1b\xff\n".repeat(9999)].concat();
         let asked = Asked {
             client: Client::from_address("2001:db8:1111:2222:3333:4444:5555:6666".parse().unwrap()),
+            user: Some(&evil),
             line: Some(&evil),
             host: Some(&evil),
             referer: Some(&evil),
@@ -308,7 +321,7 @@ mod tests {
         for (format, quotes) in [
             (AccessFormat::Common, 2),
             (AccessFormat::Combined, 6),
-            (AccessFormat::Json, 36),
+            (AccessFormat::Json, 40),
         ] {
             for room in [super::super::pending::PLACE_BYTES, TEXT_BYTES] {
                 let line = line(format, &asked, room, &ended);

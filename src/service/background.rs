@@ -39,7 +39,7 @@ impl Parent {
         let null = OpenOptions::new().read(true).write(true).open("/dev/null");
         let null = null.map_err(failed)?;
         match process::fork().map_err(failed)? {
-            Fork::Parent => {
+            Fork::Parent(_) => {
                 drop(writer);
                 wait(reader)
             }

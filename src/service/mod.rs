@@ -19,7 +19,7 @@ mod user;
 use crate::config::{Config, StartError};
 use crate::reactor::kernel::{Before, Kernel};
 use crate::reactor::listeners::Given;
-use crate::reactor::{self, Reactor, Reread, teardown};
+use crate::reactor::{self, Reactor, Reread, teardown, verdicts};
 use crate::report::access::Access;
 use crate::report::herald::Herald;
 use crate::report::sink;
@@ -80,11 +80,18 @@ fn run(
     warn_of_lines_that_wait(config);
     let site = Site::new(config)?;
     let access = Access::open(config)?;
+    let helper = match config.asks_who() {
+        true => Some(verdicts::start_helper()?),
+        false => None,
+    };
     let announcement = kernel.announcement(config);
     let mut reactor = Reactor::new(kernel, site, config, teardown::BUILT)
         .with_reread(beneath(config.service.chroot.clone(), reread))
         .with_herald(herald);
     reactor.log_accesses(access);
+    if helper.is_some() {
+        reactor.employ(helper);
+    }
     if let Some(predecessor) = predecessor {
         predecessor.take_over()?;
         reactor.net().prepare_listeners();

@@ -15,6 +15,7 @@ use super::{Chosen, Content, Question, page, path, redirect, represent};
 use crate::config::Dotfiles;
 use crate::connection::head::{Request, Target};
 use crate::connection::reply::{Reply, Status};
+use crate::helper::credentials::Credentials;
 use std::os::fd::AsFd;
 
 /// What stands for a path.
@@ -30,6 +31,7 @@ impl Host {
     pub(super) fn fetch(
         &self,
         question: Question<'_>,
+        credentials: &mut Credentials,
         asked: &mut Asked,
         reply: &mut Reply<'_>,
     ) -> Content {
@@ -57,7 +59,7 @@ impl Host {
             Ok(Shown::File(opened, index)) => (opened, index),
             Ok(Shown::Names) => return self.list(question, asked, &walk, place, reply),
             Err(Refusal::Missing) if self.falls_back(asked) => {
-                return self.fall_back(question, asked, reply);
+                return self.fall_back(question, credentials, asked, reply);
             }
             Err(refusal) => return page(reply, refusal.status()),
         };
@@ -66,8 +68,8 @@ impl Host {
         let kind = self.types.of_name(name);
         if let Some(index) = index {
             asked.show(index);
-            if !self.admits(asked.shown(), question.client) {
-                return page(reply, Status::FORBIDDEN);
+            if let Some(refusal) = self.guard(asked.shown(), question, credentials, reply) {
+                return refusal;
             }
         }
         represent::with(chosen, kind, question, reply)
@@ -148,6 +150,7 @@ impl Host {
     fn fall_back(
         &self,
         question: Question<'_>,
+        credentials: &mut Credentials,
         asked: &mut Asked,
         reply: &mut Reply<'_>,
     ) -> Content {
@@ -158,8 +161,8 @@ impl Host {
         let chosen = self.choose(opened, name, &walk, question.request);
         asked.show_instead(&self.fallback);
         // Another path than the one that was asked about: it may have rules of its own.
-        if !self.admits(asked.path(), question.client) {
-            return page(reply, Status::FORBIDDEN);
+        if let Some(refusal) = self.guard(asked.path(), question, credentials, reply) {
+            return refusal;
         }
         represent::with(chosen, self.types.of_name(name), question, reply)
     }

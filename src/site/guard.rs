@@ -1,40 +1,109 @@
-//! Who may ask: the access rules of a site, put to every name that a file has.
+//! Who may ask: the access and auth rules of a site, put to every name that a file has.
 //!
-//! Owns the spellings under which a file system or a coding shows what a rule guards. It must not
-//! ask the file system: a forbidden name does not show whether it exists. Invariant: another
-//! spelling can only ever bring further rules to bear, never fewer.
+//! Owns the spellings under which a file system or a coding shows what a rule guards, and the
+//! answers to who may not ask. It must not ask the file system: a forbidden name does not show
+//! whether it exists. Invariants: another spelling can only ever bring further rules to bear, never
+//! fewer; without a word that credentials are good nobody is let in.
 
 use super::asked::ROOM_BYTES;
+use super::basic;
 use super::encoding;
 use super::host::Host;
 use super::text::Text;
+use super::{Content, Question, page};
+use crate::config::AuthRule;
+use crate::config::pattern::Pattern;
 use crate::connection::client::Client;
+use crate::connection::reply::{Reply, Status};
+use crate::helper::credentials::{Credentials, Looked};
 
 impl Host {
-    /// Every rule that is about this path lets the client in.
+    /// Every rule that is about this path lets the request in; else the answer that says why not.
     ///
     /// Case does not count, nor do dots and blanks behind a name: on vfat and exFAT `/ADMIN.` is
     /// `/admin`. What lies beside a file in a coding is that file.
-    pub(super) fn admits(&self, path: &[u8], client: &Client) -> bool {
-        if self.access.is_empty() {
-            return true;
+    pub(super) fn guard(
+        &self,
+        path: &[u8],
+        question: Question<'_>,
+        credentials: &mut Credentials,
+        reply: &mut Reply<'_>,
+    ) -> Option<Content> {
+        if self.access.is_empty() && self.auth.is_empty() {
+            return None;
         }
         let bare = bare(path);
         let bare = bare.as_bytes();
         let original = encoding::original(bare, self.codings);
-        let others = [Some(bare).filter(|bare| *bare != path), original];
-        self.access.iter().all(|rule| {
-            let about = rule.pattern.matches_any_case(path)
-                || others
-                    .iter()
-                    .flatten()
-                    .any(|p| rule.pattern.matches_any_case(p));
+        let spellings = [
+            Some(path),
+            Some(bare).filter(|bare| *bare != path),
+            original,
+        ];
+        let about = |pattern: &Pattern| {
+            let mut spellings = spellings.iter().flatten();
+            spellings.any(|path| pattern.matches_any_case(path))
+        };
+        let client = question.client;
+        let refuses = |rule: &crate::config::rules::Access| {
             let listed = rule.networks.contains(client);
             // Of whom nothing is known, nobody can say that he is not meant.
-            !about || (listed == rule.allow && *client != Client::Unknown)
-        })
+            about(&rule.pattern) && (listed != rule.allow || *client == Client::Unknown)
+        };
+        if self.access.iter().any(refuses) {
+            return Some(page(reply, Status::FORBIDDEN));
+        }
+        let method = question.request.method.name();
+        let mut rules = self
+            .auth
+            .iter()
+            .filter(|rule| rule.is_about(method) && about(&rule.pattern));
+        rules.find_map(|rule| authorize(rule, question, credentials, reply))
     }
 }
+
+/// The request shows good credentials for this rule; else the answer that it gets.
+fn authorize(
+    rule: &AuthRule,
+    question: Question<'_>,
+    credentials: &mut Credentials,
+    reply: &mut Reply<'_>,
+) -> Option<Content> {
+    let mut room = [0; basic::ROOM_BYTES];
+    let mut shown = question.request.values("authorization");
+    // Of two nobody knows which is meant.
+    let shown = shown.next().filter(|_| shown.next().is_none());
+    let pair = shown.and_then(|value| basic::credentials(value, &mut room));
+    let (client, now) = (question.client, question.turn.now);
+    let looked = match pair {
+        Some(pair) => credentials.look(rule.file.as_bytes(), pair, client, now),
+        None => Looked::No,
+    };
+    let (status, seconds) = match looked {
+        Looked::Yes => return None,
+        Looked::Wait(ticket) => return Some(Content::Later(ticket)),
+        Looked::No => {
+            let content = page(reply, Status::UNAUTHORIZED);
+            let mut value = Text::<CHALLENGE_BYTES>::new();
+            for part in ["Basic realm=\"", &rule.realm, "\", charset=\"UTF-8\""] {
+                // It fits: the longest realm does.
+                let _ = value.push(part.as_bytes());
+            }
+            reply.field("WWW-Authenticate", value.as_bytes());
+            return Some(content);
+        }
+        Looked::Busy(seconds) => (Status::TOO_MANY_REQUESTS, seconds),
+        Looked::Failed => (Status::SERVICE_UNAVAILABLE, FAILED_RETRY_S),
+    };
+    let content = page(reply, status);
+    reply.field_number("Retry-After", seconds.into());
+    Some(content)
+}
+
+/// The longest challenge, bytes: what stands around a realm of 64.
+const CHALLENGE_BYTES: usize = 128;
+/// When to come again after nobody could say whether credentials are good, s.
+const FAILED_RETRY_S: u32 = 2;
 
 /// The path without what FAT and its heirs do not see: dots at the end of a name. Blanks are seen
 /// by Linux, but not by every server whose files are mounted here.

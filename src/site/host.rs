@@ -15,10 +15,11 @@ use super::root::Root;
 use super::walk::Opened;
 use super::{ALLOW, Content, FilePart, Question, page};
 use crate::config::rules::{Access, ExtraField};
-use crate::config::{Config, Dotfiles, SiteConfig, StartError, Symlinks};
+use crate::config::{AuthRule, Config, Dotfiles, SiteConfig, StartError, Symlinks};
 use crate::connection::head::{Method, Request, Target};
 use crate::connection::limits::REPLY_ROOM_BYTES;
 use crate::connection::reply::{Reply, Status};
+use crate::helper::credentials::Credentials;
 
 /// One site. See the module.
 #[derive(Debug)]
@@ -39,6 +40,7 @@ pub(super) struct Host {
     moved: Vec<Moved>,
     fields: Vec<ExtraField>,
     pub(super) access: Vec<Access>,
+    pub(super) auth: Vec<AuthRule>,
     pub(super) listing: bool,
     /// Its number among the sites.
     pub(super) number: u16,
@@ -82,6 +84,7 @@ impl Host {
             moved: site.redirects.iter().map(Moved::new).collect(),
             fields: site.fields.clone(),
             access: site.access.clone(),
+            auth: site.auth.clone(),
             listing: site.listing,
             number,
             location_bytes: usize::from(config.buffer_bytes)
@@ -102,7 +105,12 @@ impl Host {
     }
 
     /// Answers a request for this site.
-    pub(super) fn answer(&self, question: Question<'_>, reply: &mut Reply<'_>) -> Content {
+    pub(super) fn answer(
+        &self,
+        question: Question<'_>,
+        credentials: &mut Credentials,
+        reply: &mut Reply<'_>,
+    ) -> Content {
         let Target::Path { path, .. } = question.request.target else {
             let content = match question.request.method {
                 Method::Options => options(reply),
@@ -119,7 +127,7 @@ impl Host {
         };
         match Asked::parse(path) {
             Ok(mut asked) => {
-                let content = self.respond(question, &mut asked, reply);
+                let content = self.respond(question, credentials, &mut asked, reply);
                 self.dress(content, asked.path(), asked.shown(), reply)
             }
             Err(fault) => {
@@ -135,9 +143,15 @@ impl Host {
         self.dress(content, b"", b"", reply)
     }
 
-    fn respond(&self, question: Question<'_>, asked: &mut Asked, reply: &mut Reply<'_>) -> Content {
-        if !self.admits(asked.path(), question.client) {
-            return page(reply, Status::FORBIDDEN);
+    fn respond(
+        &self,
+        question: Question<'_>,
+        credentials: &mut Credentials,
+        asked: &mut Asked,
+        reply: &mut Reply<'_>,
+    ) -> Content {
+        if let Some(refusal) = self.guard(asked.path(), question, credentials, reply) {
+            return refusal;
         }
         match question.request.method {
             Method::Options => return options(reply),
@@ -154,7 +168,7 @@ impl Host {
             return content;
         }
         match question.request.method {
-            Method::Get | Method::Head => self.fetch(question, asked, reply),
+            Method::Get | Method::Head => self.fetch(question, credentials, asked, reply),
             Method::Options
             | Method::Post
             | Method::Put
@@ -215,7 +229,8 @@ impl Host {
             | Content::Nothing
             | Content::Empty
             | Content::File(_)
-            | Content::Pieces(_) => content,
+            | Content::Pieces(_)
+            | Content::Later(_) => content,
         }
     }
 

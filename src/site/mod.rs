@@ -7,6 +7,8 @@
 
 mod asked;
 mod authority;
+#[allow(dead_code, reason = "a site asks for passwords next")]
+pub(crate) mod basic;
 mod encoding;
 mod fetch;
 pub(crate) mod forwarded;
@@ -34,6 +36,7 @@ use crate::connection::client::Client;
 use crate::connection::head::Request;
 use crate::connection::reply::{Reply, Status};
 use crate::connection::time::Turn;
+use crate::helper::credentials::Credentials;
 use host::Host;
 use listing::Shelf;
 use parts::Boundaries;
@@ -60,6 +63,8 @@ pub enum Content {
     File(FilePart),
     /// Content that is made piece by piece.
     Pieces(Pieces),
+    /// Nothing yet: the helper was asked under this number whether credentials are good.
+    Later(u32),
 }
 
 /// A part of an open regular file.
@@ -137,6 +142,7 @@ impl Site {
         request: &Request<'_>,
         client: &Client,
         means: Means,
+        credentials: &mut Credentials,
         turn: &Turn<'_>,
         reply: &mut Reply<'_>,
     ) -> Content {
@@ -149,7 +155,7 @@ impl Site {
             turn,
         };
         match self.host(authority::name(request.host)) {
-            Some(host) => host.answer(question, reply),
+            Some(host) => host.answer(question, credentials, reply),
             // RFC 9110 section 15.5.20: another server may have it.
             None => self.default.misdirected(reply),
         }

@@ -1,12 +1,13 @@
 //! Answers as a client would ask for them.
 
 use super::{Content, Means, Pieces, Prepared, Site};
-use crate::config::{Config, Dotfiles, Listen, SiteConfig, StartError, UnknownHost};
+use crate::config::{AuthConfig, Config, Dotfiles, Listen, SiteConfig, StartError, UnknownHost};
 use crate::connection::client::Client;
 use crate::connection::head::{Field, Framing, Method, Request, Target, Verdict, Version};
 use crate::connection::limits::Limits;
 use crate::connection::reply::Reply;
 use crate::connection::time::{Ms, Turn, Wall};
+use crate::helper::credentials::Credentials;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, symlink};
 use std::path::{Path, PathBuf};
@@ -118,6 +119,20 @@ impl Answer {
     }
 }
 
+/// Some moment of a server that knows the time.
+fn turn(limits: &Limits) -> Turn<'_> {
+    let wall = Wall {
+        unix_s: 1_800_000_000,
+        date: *b"Fri, 15 Jan 2027 08:00:00 GMT",
+    };
+    Turn {
+        now: Ms(0),
+        wall: Some(wall),
+        limits,
+        stopping: false,
+    }
+}
+
 fn ask(site: &mut Site, method: Method, target: &str, lines: &[(&str, &str)]) -> Answer {
     let (path, query) = match target.split_once('?') {
         Some((path, query)) => (path, Some(query.as_bytes())),
@@ -152,20 +167,20 @@ fn ask(site: &mut Site, method: Method, target: &str, lines: &[(&str, &str)]) ->
         fields: &fields,
         verdict,
     };
-    let wall = Wall {
-        unix_s: 1_800_000_000,
-        date: *b"Fri, 15 Jan 2027 08:00:00 GMT",
-    };
-    let turn = Turn {
-        now: Ms(0),
-        wall: Some(wall),
-        limits: &Limits::new(),
-        stopping: false,
-    };
+    let limits = Limits::new();
+    let turn = turn(&limits);
     let mut buffer = [0; 8192];
     let mut reply = Reply::new(&mut buffer);
     let means = Means { work: true };
-    let content = site.answer(&request, &Client::Unix, means, &turn, &mut reply);
+    let mut credentials = Credentials::new(AuthConfig::default());
+    let content = site.answer(
+        &request,
+        &Client::Unix,
+        means,
+        &mut credentials,
+        &turn,
+        &mut reply,
+    );
     assert!(!reply.overflowed());
     let (status, len) = (reply.current_status().code(), reply.len());
     let head = String::from_utf8(buffer[..len].to_vec()).unwrap();
@@ -173,6 +188,7 @@ fn ask(site: &mut Site, method: Method, target: &str, lines: &[(&str, &str)]) ->
         Content::Nothing => ("nothing", String::new()),
         Content::Empty => ("empty", String::new()),
         Content::Page => ("page", String::new()),
+        Content::Later(_) => ("later", String::new()),
         Content::File(part) => {
             let mut bytes = vec![0; usize::try_from(part.length).unwrap()];
             fs::File::from(part.file)

@@ -16,7 +16,10 @@
 //! - [`limits`]: how many files the process may open
 //! - [`account`]: users and groups by name
 //! - [`privilege`]: becoming another user, another root
-//! - [`process`]: into the background: fork, a session, the standard streams, the umask
+//! - [`process`]: other processes of ours, and the background: fork, a session, the standard
+//!   streams, all other descriptors, the umask
+//! - [`pair`](mod@pair): two connected sockets, for two processes of ours
+//! - [`random`]: bytes that nobody can guess
 //! - [`inherit`]: descriptors that another process handed over by number
 //! - [`rights`]: descriptors to and from another process, through a unix socket
 //! - [`interface`]: network interfaces by name
@@ -26,9 +29,10 @@
 //!
 //! - an unsafe block holds one call and says why the call is sound;
 //! - a file descriptor is an `OwnedFd` from the moment the kernel names it, and comes in as a
-//!   `BorrowedFd`, so that none is used after its close; only [`inherit::claim`] takes a number;
-//! - EINTR never leaves: the calls do not block, or may wait for longer ([`rights`]), so trying
-//!   again is always right;
+//!   `BorrowedFd`, so that none is used after its close; only [`inherit::claim`] takes a number,
+//!   and only [`process::close_others`] closes what others own, in a child that uses none of it;
+//! - EINTR never leaves: the calls do not block, or may wait for longer ([`rights`],
+//!   [`pair`](mod@pair), [`random`]), so trying again is always right;
 //! - an error is the kernel's own errno ([`std::io::Error::raw_os_error`]), made without
 //!   allocation; an argument the kernel would misread is refused here with EINVAL;
 //! - whatever is called once a request allocates nothing.
@@ -46,9 +50,11 @@ mod listen;
 pub mod notify;
 mod options;
 pub mod outlet;
+pub mod pair;
 mod poll;
 pub mod privilege;
 pub mod process;
+pub mod random;
 pub mod rights;
 pub mod signal;
 pub mod socket;

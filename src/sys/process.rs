@@ -1,23 +1,48 @@
-//! A process in the background.
+//! Other processes of ours, and this one in the background.
 //!
-//! Owns: fork(2), setsid(2), the descriptors 0, 1 and 2 as a whole, umask(2). Must not: decide when
-//! to leave a terminal, or write a pid file.
+//! Owns: fork(2), waitpid(2), _exit(2), setsid(2), the descriptors 0, 1 and 2 as a whole, all
+//! others as a whole, umask(2), nice(2), the name of the process. Must not: decide when to leave a
+//! terminal, what a child does, or write a pid file.
 //!
 //! Invariants: a process of several threads is not forked, for the child would have one of them and
-//! the locks of all; of 0, 1 and 2, one that is open stays open.
-#![allow(unsafe_code, reason = "fork(2), setsid(2), dup2(2), umask(2)")]
+//! the locks of all; of 0, 1 and 2, one that is open stays open; nothing here waits for a child.
+#![allow(
+    unsafe_code,
+    reason = "fork(2), waitpid(2), _exit(2), setsid(2), dup2(2), close_range(2), close(2), \
+              umask(2), nice(2), prctl(2)"
+)]
 
+use std::ffi::CStr;
+use std::fmt;
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use super::call::{checked, retried};
+use libc::{c_int, c_uint, pid_t};
+
+use super::call::{checked, fit, retried};
+use super::limits;
+
+/// The first descriptor that is none of the standard streams.
+const FIRST_OTHER: c_int = 3;
+/// Where nothing says which descriptors are open, numbers up to this are tried.
+const TRIED_MAX: u64 = 65_536;
+
+/// The number of a process that this one has made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pid(pid_t);
+
+impl fmt::Display for Pid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 /// Which of the two processes this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fork {
-    /// The one that called; the child runs on its own.
-    Parent,
+    /// The one that called; the child, of this number, runs on its own.
+    Parent(Pid),
     /// The new one: all descriptors are shared with the parent, signal handlers are kept, record
     /// locks and timers are not.
     Child,
@@ -39,7 +64,7 @@ pub fn fork() -> io::Result<Fork> {
     // middle of a change, so that the child has all of the program in order.
     match checked(unsafe { libc::fork() })? {
         0 => Ok(Fork::Child),
-        _ => Ok(Fork::Parent),
+        child => Ok(Fork::Parent(Pid(child))),
     }
 }
 
@@ -80,6 +105,95 @@ pub fn with_umask<T>(mask: u32, call: impl FnOnce() -> T) -> T {
     let result = call();
     set_umask(before);
     result
+}
+
+/// Whether that child of ours has ended; then nothing of it is left, and its number may be
+/// another's. Does not wait; see waitpid(2).
+///
+/// # Errors
+///
+/// ECHILD if there is no such child, or no longer.
+pub fn ended(child: Pid) -> io::Result<bool> {
+    let found = retried(|| {
+        // SAFETY: the call takes numbers, and a null pointer for a status that is not wanted.
+        checked(unsafe { libc::waitpid(child.0, std::ptr::null_mut(), libc::WNOHANG) })
+    })?;
+    Ok(found == child.0)
+}
+
+/// Ends the process at once: nothing is dropped, flushed or called that the parent had asked for
+/// its own end; see _exit(2).
+pub fn end(code: u8) -> ! {
+    // SAFETY: the call takes a number and does not return.
+    unsafe { libc::_exit(code.into()) }
+}
+
+/// Closes every descriptor but the standard streams and `keep`. **For a new [`Fork::Child`] only**,
+/// which uses nothing of what it had, not even by dropping it. What is not found is left open:
+/// where the kernel has no close_range(2) (before Linux 5.9) and /proc is not mounted, all above
+/// 65535.
+pub fn close_others(keep: BorrowedFd<'_>) {
+    let keep = keep.as_raw_fd();
+    if close_between(FIRST_OTHER, keep.saturating_sub(1)).is_ok()
+        && close_between(keep.max(2).saturating_add(1), c_int::MAX).is_ok()
+    {
+        return;
+    }
+    match open_numbers() {
+        Some(numbers) => close_each(numbers.into_iter(), keep),
+        None => {
+            let (limit, _) = limits::open_files().unwrap_or((TRIED_MAX, 0));
+            let last = fit(limit.min(TRIED_MAX)).unwrap_or(c_int::MAX);
+            close_each(FIRST_OTHER..last, keep);
+        }
+    }
+}
+
+/// Lets every other process go first: ten steps down; see nice(2).
+pub fn lower_priority() {
+    // SAFETY: the call takes a number. Anybody may lower it, and -1 is a priority too.
+    let _now = unsafe { libc::nice(10) };
+}
+
+/// What ps(1) and top(1) call the process, cut off at 15 bytes; see PR_SET_NAME in prctl(2).
+///
+/// # Errors
+///
+/// None that prctl(2) names for a valid call.
+pub fn set_name(name: &CStr) -> io::Result<()> {
+    // SAFETY: the call reads `name`, which ends with a NUL, up to that or to its 16th byte.
+    checked(unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) })?;
+    Ok(())
+}
+
+/// Closes all descriptors from `first` to `last`, both included; see close_range(2).
+fn close_between(first: c_int, last: c_int) -> io::Result<()> {
+    if first > last {
+        return Ok(());
+    }
+    let (first, last): (c_uint, c_uint) = (fit(first)?, fit(last)?);
+    let no_flags: c_uint = 0;
+    // SAFETY: the call takes three numbers. Who called uses none of what is closed.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, no_flags) };
+    match result {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// The descriptors that are open, where /proc says so. One of them read the list and is closed.
+fn open_numbers() -> Option<Vec<c_int>> {
+    let entries = fs::read_dir("/proc/self/fd").ok()?;
+    let names = entries.map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    names.collect()
+}
+
+fn close_each(numbers: impl Iterator<Item = c_int>, keep: c_int) {
+    for number in numbers.filter(|number| *number >= FIRST_OTHER && *number != keep) {
+        // SAFETY: the call takes a number. Who called uses none of what is closed; a number that is
+        // not open is refused.
+        let _not_open = unsafe { libc::close(number) };
+    }
 }
 
 /// How many threads the process has, where /proc says so.

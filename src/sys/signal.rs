@@ -1,8 +1,9 @@
 //! Signals as bytes in a pipe that the loop polls.
 //!
-//! Owns: the handlers of the signals in `CAUGHT`, the pipe, and SIGPIPE's being ignored. Must
-//! not: act on a signal; the reactor does, in its own time. A pipe rather than signalfd(2), for
-//! that needs a blocked signal mask, which children would inherit.
+//! Owns: the handlers of the signals in `CAUGHT`, the pipe, SIGPIPE's being ignored, and that a
+//! process of ours ignores all of them. Must not: act on a signal; the reactor does, in its own
+//! time. A pipe rather than signalfd(2), for that needs a blocked signal mask, which children would
+//! inherit.
 //!
 //! Invariants: the handler makes one async-signal-safe call (signal-safety(7)), write(2) on a pipe
 //! that does not block, and keeps errno; there is one [`Signals`] at a time in a process; a full
@@ -122,6 +123,20 @@ impl Drop for Signals {
         }
         PIPE.store(NONE, Ordering::SeqCst);
     }
+}
+
+/// Ignores the signals of `CAUGHT`, and SIGPIPE, for as long as the process lives: for a child that
+/// ends when the server says so, not when somebody signals the whole group. Programs that it starts
+/// would ignore them as well.
+///
+/// # Errors
+///
+/// None that sigaction(2) names for valid signals.
+pub fn ignore() -> io::Result<()> {
+    for (number, _) in CAUGHT {
+        act(number, libc::SIG_IGN)?;
+    }
+    act(libc::SIGPIPE, libc::SIG_IGN)
 }
 
 /// Writes the signal's number into the pipe. Runs between any two instructions of the process.

@@ -12,6 +12,7 @@
     reason = "a test fails by panicking"
 )]
 
+pub(crate) mod auth;
 pub(crate) mod child;
 pub(crate) mod http;
 pub(crate) mod namespace;

@@ -194,10 +194,20 @@ fn made(kind: Kind, rng: &mut Rng, link: Link) -> Made {
             (vec![request, Step::End, Step::Close], answer)
         }
         Kind::HalfHead => {
-            let (mut half, _) = upload(20_000, "");
+            // A body that is not wanted does not keep its answer back; one that is, is waited for.
+            let (mut half, refused) = upload(20_000, "");
+            let wanted = rng.chance(500);
+            if wanted {
+                half.splice(..4, *b"GET");
+            }
             half.extend_from_slice(&[b'h'; 10_000]);
-            half.truncate(rng.pick(&[1, 10, half.len()]));
-            (vec![whole(half), Step::End, Step::Close], vec![page(408)])
+            let bytes = rng.pick(&[1, 10, half.len()]);
+            let answer = match wanted || bytes < half.len() {
+                true => vec![page(408)],
+                false => refused,
+            };
+            half.truncate(bytes);
+            (vec![whole(half), Step::End, Step::Close], answer)
         }
         Kind::Resetter => {
             let pause = Step::Pause(rng.range(0, 500));

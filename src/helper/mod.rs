@@ -1,0 +1,156 @@
+//! The helper: one process beside the server that computes password hashes, so that the loop never
+//! does.
+//!
+//! Owns the helper's start, its end, and the loop's end of the pair between them. What is said is
+//! [`message`]'s matter, what the helper does with it `child`'s. It must not wait, nor decide what
+//! a verdict means.
+//!
+//! Invariants: once it has started nothing here blocks or allocates; the helper ends when its
+//! server does, whatever the server died of, and never by a signal meant for the server; it holds
+//! no descriptor of the server but its end of the pair and the standard streams; without a verdict
+//! nobody is let in.
+
+mod child;
+pub mod credentials;
+mod digest;
+mod failures;
+pub mod hash;
+mod htpasswd;
+mod message;
+
+pub use message::{FILE_MAX, PASSWORD_MAX, Question, USER_MAX, Verdict};
+
+use crate::sys::process::{self, Fork, Pid};
+use crate::sys::{pair, socket};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// This build has what the helper needs.
+pub const BUILT: bool = hash::BUILT;
+
+/// The helper, as the loop sees it. Dropping it ends the process, when that has answered what it is
+/// at; see [`Helper::reap`] for what is left of it.
+#[derive(Debug)]
+pub struct Helper {
+    end: OwnedFd,
+    pid: Pid,
+    /// Nothing is left of it, and its number may be another's.
+    reaped: bool,
+}
+
+/// What became of a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Asked {
+    /// A verdict will follow, unless the helper goes before that.
+    Sent,
+    /// Nothing was sent: a part is longer than any that is right. The answer is no.
+    TooLong,
+    /// Nothing was sent: too many questions wait. The same one may be asked again later.
+    Full,
+    /// Nothing was sent: there is no helper any more.
+    Gone,
+}
+
+/// What the helper says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Heard {
+    /// Nothing yet.
+    Nothing,
+    /// The verdict on the question of this number.
+    Verdict(u32, Verdict),
+    /// There is no helper any more: no verdict will follow.
+    Gone,
+}
+
+/// Starts the helper. **Only while the process has one thread**, and before it gives up the right
+/// to read the files that will be asked about.
+///
+/// # Errors
+///
+/// Unsupported in a build without the feature `auth`; EBUSY while there are more threads; EAGAIN,
+/// EMFILE, ENOMEM.
+pub fn start() -> io::Result<Helper> {
+    if !BUILT {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
+    let (end, its_end) = pair::pair()?;
+    match process::fork()? {
+        Fork::Parent(pid) => Ok(Helper {
+            end,
+            pid,
+            reaped: false,
+        }),
+        Fork::Child => child::live(&its_end),
+    }
+}
+
+impl Helper {
+    /// Readable when the helper has said something or is gone: then [`Helper::hear`], until it
+    /// hears nothing.
+    #[must_use]
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.end.as_fd()
+    }
+
+    /// The number of its process.
+    #[must_use]
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Asks; the verdict will carry this number. Questions are answered in their order.
+    pub fn ask(&mut self, id: u32, question: &Question<'_>) -> Asked {
+        let mut frame = message::Frame::new();
+        let Some(words) = frame.write(id, question) else {
+            return Asked::TooLong;
+        };
+        match socket::send(self.end.as_fd(), words, false) {
+            Ok(_) => Asked::Sent,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Asked::Full,
+            Err(_) => Asked::Gone,
+        }
+    }
+
+    /// What it says next.
+    pub fn hear(&mut self) -> Heard {
+        // One byte more, so that what is too long is seen.
+        let mut room = [0; message::ANSWER_BYTES + 1];
+        match socket::receive(self.end.as_fd(), &mut room) {
+            Ok(count) => match room.get(..count).and_then(message::read_answer) {
+                Some((id, verdict)) => Heard::Verdict(id, verdict),
+                // The end; or it says what no helper of ours says.
+                None => Heard::Gone,
+            },
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Heard::Nothing,
+            Err(_) => Heard::Gone,
+        }
+    }
+
+    /// Tells it to end, once it has answered what waits; [`Heard::Gone`] follows.
+    pub fn dismiss(&mut self) {
+        // Refused only when it is gone already.
+        let _ = socket::shutdown_write(self.end.as_fd());
+    }
+
+    /// Takes what the system keeps of a process that has ended, and answers whether nothing is
+    /// left. Does not wait: it may take a moment from [`Heard::Gone`] to the end, so ask again
+    /// later.
+    pub fn reap(&mut self) -> bool {
+        if !self.reaped {
+            // An error: somebody else has taken it, or the system keeps nothing (SIGCHLD ignored).
+            self.reaped = process::ended(self.pid).unwrap_or(true);
+        }
+        self.reaped
+    }
+}
+
+impl Drop for Helper {
+    /// One that has ended leaves nothing. One that has not ends by itself, a moment after the pair
+    /// is closed, and its number stays taken until the server ends: who drops a helper and goes on
+    /// serving calls [`Helper::dismiss`] first, and [`Helper::reap`] until nothing is left.
+    fn drop(&mut self) {
+        self.reap();
+    }
+}

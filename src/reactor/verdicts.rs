@@ -1,0 +1,73 @@
+//! The helper's word on credentials, and the helper itself.
+//!
+//! Owns who is woken by a verdict, and the replacement of a helper that has ended. It must not know
+//! what credentials are. Invariant: a request in Verify stands in the table of those who wait, or
+//! its question has its answer and it is about to leave.
+
+use super::Reactor;
+use super::net::Net;
+use crate::config::StartError;
+use crate::connection::time::{Ms, Turn};
+use crate::helper::{self, Helper};
+
+/// Starts a helper.
+///
+/// # Errors
+/// The build has none, or the system has no room for a process.
+pub fn start_helper() -> Result<Helper, StartError> {
+    helper::start().map_err(|error| {
+        let (what, cure) = match helper::BUILT {
+            true => (
+                format!("no helper that looks at passwords: {error}"),
+                "free memory for one more process, or take site.auth away",
+            ),
+            false => (
+                "this build has no helper that looks at passwords".to_owned(),
+                "build adieu with the feature auth, or take site.auth away",
+            ),
+        };
+        StartError::runtime("site.auth", what, cure)
+    })
+}
+
+impl<N: Net> Reactor<N> {
+    /// From now on this helper is asked; `None`: nobody, until the next attempt.
+    pub fn employ(&mut self, helper: Option<Helper>) {
+        let now = self.net.now();
+        self.credentials.employ(helper, now);
+        if let Some(fd) = self.credentials.fd()
+            && let Err(error) = self.net.watch_helper(fd)
+        {
+            log::error!("the helper cannot be watched: {error}");
+        }
+    }
+
+    /// The helper has said something: who waited for it is answered.
+    pub(super) fn verdicts(&mut self, turn: &Turn<'_>) {
+        if self.credentials.hear(turn.now) {
+            log::error!("the helper has ended; requests with passwords get 503 until the next");
+        }
+        while let Some(index) = self.credentials.next_answered() {
+            if let Some(slot) = self.slots.get_mut(index) {
+                slot.connection.verdict(turn);
+            }
+            self.drive(index, turn);
+        }
+    }
+
+    /// Starts another helper when one has ended, and not more often than once a second.
+    pub(super) fn replace_helper(&mut self, now: Ms) {
+        if self.credentials.replace_at().is_none_or(|at| now < at) {
+            return;
+        }
+        let helper = start_helper();
+        match &helper {
+            Ok(_) => {
+                self.counters.replace_helper();
+                log::info!("another helper looks at passwords");
+            }
+            Err(error) => log::error!("{error}"),
+        }
+        self.employ(helper.ok());
+    }
+}
