@@ -389,11 +389,12 @@ fn what_was_refused_before_it_was_understood_has_a_line_too() {
         ("GET / HTTP/1.1\r\n", 408, None),
         (&long, 414, None),
         (&wide, 431, None),
-        (late, 408, Some("POST /late HTTP/1.1")),
+        // This one was understood, is not waited for, and its answer is not the last.
+        (late, 405, Some("POST /late HTTP/1.1")),
         (
-            &late.replace("POST", "GET"),
+            &late.replace("POST /late", "GET /"),
             408,
-            Some("GET /late HTTP/1.1"),
+            Some("GET / HTTP/1.1"),
         ),
         ("GET / HTTP/1.1\r\nHost: h\r\n\r\nGET\r\n\r\n", 400, None),
     ];
@@ -408,7 +409,7 @@ fn what_was_refused_before_it_was_understood_has_a_line_too() {
         let last = lines.last().unwrap();
         let asked = last.request.as_deref();
         assert_eq!((last.status, asked), (status, line), "{request}");
-        assert!(last.close.is_some(), "{last:?}");
+        assert_eq!(last.close.is_some(), status != 405, "{last:?}");
     }
     server.stop();
 }
