@@ -14,7 +14,7 @@
 )]
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use std::{env, process, thread};
 
 use adieu::sys::privilege::{become_user, change_root, is_root, real_user};
-use adieu::sys::process::{Fork, fork, leave_standard, new_session, with_umask};
+use adieu::sys::process::{Fork, ended, fork, kill, leave_standard, new_session, with_umask};
 use adieu::sys::{inherit, notify, rights, signal};
 
 /// In the environment: the case this process is for.
@@ -71,6 +71,7 @@ const CASES: &[Case] = &[
     root("a_process_that_can_be_root_again_is_refused", root_again),
     root("a_changed_root_is_where_the_process_is", other_root),
     case("a_fork_is_two_processes_and_takes_one_thread", forks),
+    case("a_child_is_killed_whatever_it_ignores", kills),
     case("a_process_that_ignores_them_all_goes_on", ignored_signals),
     case("a_new_session_is_led_and_not_made_twice", session),
     case("the_standard_streams_are_left_for_the_null_device", streams),
@@ -272,6 +273,28 @@ fn forks() {
     // Nothing was made twice: no other process holds the socket.
     drop(write);
     assert_eq!(read.read(&mut [0; 1]).unwrap(), 0);
+}
+
+fn kills() {
+    let (mut read, mut write) = UnixStream::pair().unwrap();
+    let child = match fork().unwrap() {
+        Fork::Parent(child) => child,
+        Fork::Child => {
+            signal::ignore().unwrap();
+            drop(read);
+            write.write_all(b"x").unwrap();
+            // Nobody says anything, until the parent has ended, too.
+            let _ = write.read(&mut [0; 1]);
+            process::exit(1)
+        }
+    };
+    assert_eq!(read.read(&mut [0; 1]).unwrap(), 1);
+    assert!(!ended(child).unwrap());
+    kill(child).unwrap();
+    until(|| ended(child).unwrap());
+    // Nothing is left of it.
+    let error = ended(child).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::ECHILD));
 }
 
 fn ignored_signals() {

@@ -1,15 +1,15 @@
 //! Other processes of ours, and this one in the background.
 //!
-//! Owns: fork(2), waitpid(2), _exit(2), setsid(2), the descriptors 0, 1 and 2 as a whole, all
-//! others as a whole, umask(2), nice(2), the name of the process. Must not: decide when to leave a
-//! terminal, what a child does, or write a pid file.
+//! Owns: fork(2), waitpid(2), kill(2) of a child, _exit(2), setsid(2), the descriptors 0, 1 and 2
+//! as a whole, all others as a whole, umask(2), nice(2), the name of the process. Must not: decide
+//! when to leave a terminal, what a child does, or write a pid file.
 //!
 //! Invariants: a process of several threads is not forked, for the child would have one of them and
 //! the locks of all; of 0, 1 and 2, one that is open stays open; nothing here waits for a child.
 #![allow(
     unsafe_code,
-    reason = "fork(2), waitpid(2), _exit(2), setsid(2), dup2(2), close_range(2), close(2), \
-              umask(2), nice(2), prctl(2)"
+    reason = "fork(2), waitpid(2), kill(2), _exit(2), setsid(2), dup2(2), close_range(2), \
+              close(2), umask(2), nice(2), prctl(2)"
 )]
 
 use std::ffi::CStr;
@@ -31,6 +31,14 @@ const TRIED_MAX: u64 = 65_536;
 /// The number of a process that this one has made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pid(pid_t);
+
+#[cfg(test)]
+impl Pid {
+    /// That of no child.
+    pub(crate) fn of_nobody() -> Self {
+        Self(pid_t::MAX)
+    }
+}
 
 impl fmt::Display for Pid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -119,6 +127,18 @@ pub fn ended(child: Pid) -> io::Result<bool> {
         checked(unsafe { libc::waitpid(child.0, std::ptr::null_mut(), libc::WNOHANG) })
     })?;
     Ok(found == child.0)
+}
+
+/// Ends that child of ours, whatever it does; see kill(2) about SIGKILL. **Not once it has
+/// [`ended`]**: its number may be another's. What the system keeps of it stays until then.
+///
+/// # Errors
+///
+/// ESRCH if there is no such process; EPERM if it has become somebody else's.
+pub fn kill(child: Pid) -> io::Result<()> {
+    // SAFETY: the call takes two numbers. A `Pid` is that of one process, never that of a group.
+    checked(unsafe { libc::kill(child.0, libc::SIGKILL) })?;
+    Ok(())
 }
 
 /// Ends the process at once: nothing is dropped, flushed or called that the parent had asked for
