@@ -23,9 +23,11 @@ const METHODS: &[&str] = &[
 pub struct AuthConfig {
     /// Passwords may stand in a file of users as they are.
     pub plain: bool,
-    /// Credentials that were good are not looked at again for so long, ms.
+    /// Credentials that were good are not looked at again for so long, ms. 0: they are good for the
+    /// requests that waited for the word, and for no other.
     pub remember_ms: u32,
-    /// Requests that wait for a verdict at the same time, 1 to 64.
+    /// Requests that wait for a verdict at the same time, 1 to 64, and no more than half of the
+    /// buffers: each holds one.
     pub waiting: u16,
     /// Wrong passwords of one address before it must pause.
     pub failures: u16,
@@ -93,11 +95,14 @@ impl Rule for AuthRule {
                 "names no file of users, from / on and of 255 bytes at most",
             ));
         }
-        let shown = |c: char| !c.is_control() && !matches!(c, '"' | '\\');
-        if realm.len() > REALM_BYTES || !realm.chars().all(shown) {
-            return Err(fault(
-                "has a realm with a quote or a backslash, or of more than 64 bytes",
-            ));
+        if realm.len() > REALM_BYTES {
+            return Err(fault("has a realm of more than 64 bytes"));
+        }
+        if realm.contains(['"', '\\']) {
+            return Err(fault("has a realm with a quote or a backslash"));
+        }
+        if realm.contains(char::is_control) {
+            return Err(fault("has a realm with a tab or another control character"));
         }
         Ok(Self {
             pattern: Pattern::parse(pattern)?,

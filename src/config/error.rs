@@ -70,8 +70,70 @@ impl StartError {
 
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}; {}", self.place, self.what, self.cure)
+        let (place, what, cure) = (&self.place, &self.what, &self.cure);
+        let bytes = [place, what, cure].map(|part| part.len());
+        if bytes.iter().sum::<usize>() <= WHOLE_BYTES {
+            return write!(f, "{place}: {what}; {cure}");
+        }
+        let (place, what) = (Short(place, PLACE_CHARS), Short(what, WHAT_CHARS));
+        write!(f, "{place}: {what}; {cure}")
+    }
+}
+
+/// A longer error is shortened: a line of the log has its bound, and what would be cut off there is
+/// the cure.
+const WHOLE_BYTES: usize = 420;
+/// So much is left of a place then.
+const PLACE_CHARS: usize = 100;
+/// So much is left of what went wrong: the words of another, in front, are the longest part of it.
+const WHAT_CHARS: usize = 160;
+
+/// The beginning and the end of a text that has more characters than this.
+struct Short<'a>(&'a str, usize);
+
+impl fmt::Display for Short<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(text, most) = *self;
+        let count = text.chars().count();
+        if count <= most {
+            return f.write_str(text);
+        }
+        let front = most / 3;
+        let behind = count.saturating_sub(most - front);
+        text.chars()
+            .take(front)
+            .chain("...".chars())
+            .chain(text.chars().skip(behind))
+            .try_for_each(|c| fmt::Write::write_char(f, c))
     }
 }
 
 impl std::error::Error for StartError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn however_long_what_went_wrong_is_its_cure_is_seen() {
+        let path = "\u{e9}".repeat(300);
+        let error = |path: &str| {
+            let place = format!("--set site.auth=/ * {path} R");
+            let what = format!("\"/ * {path} R\" names no file");
+            StartError::usage(place, what, "write /u").to_string()
+        };
+        let short = error("u");
+        assert_eq!(
+            short,
+            "--set site.auth=/ * u R: \"/ * u R\" names no file; write /u"
+        );
+        let long = error(&path);
+        assert!(long.chars().count() < 300, "{long}");
+        assert!(long.starts_with("--set site.auth=/ * \u{e9}"), "{long}");
+        assert!(long.contains("\u{e9} R: \"/ * \u{e9}"), "{long}");
+        assert!(
+            long.ends_with("\u{e9} R\" names no file; write /u"),
+            "{long}"
+        );
+    }
+}
