@@ -636,6 +636,30 @@ fn without_a_file_that_can_be_read_nobody_gets_in_until_there_is_one() {
 }
 
 #[test]
+fn a_file_that_cannot_be_read_lets_nobody_in_and_is_named_once() {
+    let (root, users) = (root(), Users::missing());
+    let server = guarded(&root, &users, &[]);
+    for user in ["one", "two", "three"] {
+        cannot_say(&server, user);
+    }
+    server.says(&format!(
+        "adieu: error: {} cannot be read",
+        users.path().display()
+    ));
+    users.write(ALICE);
+    eventually("she is let in", || {
+        knocks(&server, "alice", PASSWORD) == 200
+    });
+    server.comes_home();
+    let stopped = server.stop();
+    let said = stopped
+        .lines
+        .iter()
+        .filter(|l| l.contains("cannot be read"));
+    assert_eq!(said.count(), 1, "{stopped:?}");
+}
+
+#[test]
 fn a_line_that_is_none_lets_nobody_in_and_hurts_nobody() {
     let hash = ALICE.trim_end().split_once(':').unwrap().1;
     let lines = [
@@ -910,7 +934,6 @@ fn the_access_log_names_who_was_let_in_and_nobody_else() {
 }
 
 #[test]
-#[ignore = "a fault that was reported: the name goes to whoever is answered next"]
 fn a_name_never_stands_in_the_line_of_another() {
     let (one, two) = (Users::new(ALICE), Users::new(&format!("{ALICE}{BOB}")));
     let ask = |server: &Server| {
@@ -931,7 +954,6 @@ fn a_name_never_stands_in_the_line_of_another() {
 }
 
 #[test]
-#[ignore = "a fault that was reported: who satisfies the first of two rules is named in a 401"]
 fn who_was_refused_by_the_second_rule_is_not_named() {
     let (one, two) = (Users::new(ALICE), Users::new(BOB));
     let ask = |server: &Server| {
@@ -992,7 +1014,7 @@ fn a_rule_is_shown_as_it_is_understood_and_a_bad_one_ends_the_start() {
             "/admin * /u a\\b",
             "has a realm with a quote or a backslash",
         ),
-        ("/admin * /u a\tb", "has a realm with"),
+        ("/admin * /u a\tb", "has a realm with a tab or another"),
         (&format!("/ * /u {long_realm}"), "of more than 64 bytes"),
         ("admin * /u R", "does not begin with / or *"),
         ("/a//b * /u R", "matches nothing"),
@@ -1003,12 +1025,10 @@ fn a_rule_is_shown_as_it_is_understood_and_a_bad_one_ends_the_start() {
         assert_eq!(err.lines().count(), 1, "{err}");
         let shown = rule.replace('\t', "\\t");
         let start = format!("adieu: error: --set site.auth={shown}: site.auth: \"");
-        assert!(err.starts_with(&start), "{err}");
-        // A line has its bound, which is beyond what anybody writes.
-        if rule.len() < 200 {
-            assert!(err.contains(what), "{what} in {err}");
-            assert!(err.contains("; write "), "{err}");
-        }
+        // Of a long one a part is left.
+        assert!(rule.len() > 100 || err.starts_with(&start), "{err}");
+        assert!(err.contains(what), "{what} in {err}");
+        assert!(err.contains("; write "), "{err}");
     }
     // In a file it is a fault of the configuration.
     let root = Root::new();

@@ -10,6 +10,10 @@
 )]
 #![allow(unsafe_code, reason = "GlobalAlloc is an unsafe trait")]
 
+use adieu::config::AuthConfig;
+use adieu::connection::client::Client;
+use adieu::connection::time::Ms;
+use adieu::helper::credentials::{Credentials, Looked};
 use adieu::helper::{self, Asked, Heard, Helper, Question, Verdict};
 use adieu::sys::clock;
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -75,6 +79,10 @@ const TESTS: &[(&str, fn())] = &[
     ),
     ("signals_do_not_end_it", signals),
     ("a_killed_helper_is_gone_and_leaves_nothing", killed),
+    (
+        "a_silent_helper_is_killed_for_good",
+        a_silent_helper_is_killed_for_good,
+    ),
     ("a_dismissed_helper_answers_first", dismissed),
     ("a_dropped_helper_ends_while_another_lives", dropped),
     (
@@ -406,6 +414,47 @@ fn killed() {
         assert!(helper.reap());
     }
     assert!(works(&mut helper), "{pid} has nothing to do with it");
+}
+
+/// As the loop has it, at the times that it would look.
+fn a_silent_helper_is_killed_for_good() {
+    let users = Users::new(USERS);
+    let file = users.0.as_os_str().as_encoded_bytes();
+    let mut credentials = Credentials::new(AuthConfig::default(), 8);
+    let ask = |credentials: &mut Credentials, now| {
+        credentials.begin(1, true);
+        credentials.look(file, (b"alice", b"wonderland"), &Client::Unix, Ms(now))
+    };
+    let first = start();
+    let pid = first.pid().to_string();
+    signal(&pid, "STOP");
+    credentials.employ(Some(first), Ms(0));
+    let Looked::Wait(ticket) = ask(&mut credentials, 0) else {
+        panic!("nobody was asked")
+    };
+    credentials.wait(ticket);
+    let due = credentials.due().unwrap();
+    assert!(!credentials.kill_if_silent(Ms(due.0 - 1)));
+    assert!(credentials.kill_if_silent(due));
+    assert_eq!(credentials.next_answered(), Some(1));
+    assert_eq!(ask(&mut credentials, due.0), Looked::Failed);
+    credentials.forget(1);
+    let mut now = due.0;
+    until(|| {
+        now += 1000;
+        let is_due = credentials.wants_another(Ms(now));
+        is_due && !Path::new(&format!("/proc/{pid}")).exists()
+    });
+    credentials.employ(Some(start()), Ms(now));
+    let Looked::Wait(ticket) = ask(&mut credentials, now) else {
+        panic!("nobody was asked")
+    };
+    credentials.wait(ticket);
+    until(|| {
+        assert!(!credentials.hear(Ms(now)));
+        credentials.next_answered() == Some(1)
+    });
+    assert_eq!(ask(&mut credentials, now), Looked::Yes);
 }
 
 fn dismissed() {

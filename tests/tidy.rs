@@ -95,6 +95,7 @@ const FEATURE_FILES: &[&str] = &[
     "src/helper/hash.rs",
     "src/site/basic.rs",
     "src/helper/digest.rs",
+    "src/helper/credentials.rs",
 ];
 
 /// One source file.

@@ -431,13 +431,11 @@ fn who_waits_too_long_is_told_so() {
 }
 
 #[test]
-#[ignore = "a fault that was reported: two hashes that take longer than they are remembered"]
 fn two_rules_with_slow_hashes_come_to_an_end() {
     let (root, users, further) = (root(), Users::new(SLOWEST), Users::new(SLOWEST));
     let rule = further.guard("/admin/x.txt *", "Further");
-    // A second is the least that anything is remembered. Here each hash takes more, at least of a
-    // program that is not optimised.
-    let keys = ["auth.remember_ms=0", "timeout.verdict_ms=10s", &rule];
+    // Each word counts for nobody but the request that waits, and for that until its end.
+    let keys = ["auth.remember_ms=0", "timeout.verdict_ms=30s", &rule];
     let server = guarded(&root, &users, &keys);
     let mut stream = server.connect();
     stream
@@ -445,8 +443,7 @@ fn two_rules_with_slow_hashes_come_to_an_end() {
         .unwrap();
     let request = request("GET", "/admin/x.txt", &basic("slowest", PASSWORD));
     stream.write_all(request.as_bytes()).unwrap();
-    let answer = read_answer(&mut stream, false);
-    assert!([200, 503].contains(&answer.status), "{answer:?}");
+    assert_eq!(read_answer(&mut stream, false).status, 200);
     drop(stream);
     ends(server);
 }
@@ -455,7 +452,7 @@ fn two_rules_with_slow_hashes_come_to_an_end() {
 fn a_client_that_leaves_while_it_waits_costs_nothing() {
     let (root, users) = (root(), Users::new(ALICE));
     // Each of them holds a buffer.
-    let server = guarded(&root, &users, &["auth.waiting=64", "memory.buffers=100"]);
+    let server = guarded(&root, &users, &["auth.waiting=64", "memory.buffers=128"]);
     let halted = Halted::new(&server);
     let stay = begin(&server, &alice());
     for number in 0..40 {
@@ -484,19 +481,37 @@ fn a_client_that_leaves_while_it_waits_costs_nothing() {
 }
 
 #[test]
-#[ignore = "a fault that was reported: who waits holds all buffers of a small server"]
 fn who_waits_leaves_buffers_for_others() {
     let (root, users) = (root(), Users::new(ALICE));
-    // Eight buffers, and eight may wait: both by default.
+    // Eight buffers, and eight may wait: both by default. But no more than half of the buffers.
     let keys = ["memory.connections=32", "limits.connections_per_address=32"];
     let server = guarded(&root, &users, &keys);
-    let _halted = Halted::new(&server);
+    let halted = Halted::new(&server);
     let fields = basic("alice", "x");
-    let waiting: Vec<_> = (0..8).map(|_| begin(&server, &fields)).collect();
+    let waiting: Vec<_> = (0..4).map(|_| begin(&server, &fields)).collect();
+    for _ in 0..4 {
+        assert_eq!(status(&server, "/admin/x.txt", &fields), 429);
+    }
+    server.serves_a_good_client();
+    // Half heads may have the others.
+    let begun: Vec<_> = (0..4)
+        .map(|_| {
+            let mut stream = server.connect();
+            stream.write_all(&GET.as_bytes()[..20]).unwrap();
+            stream
+        })
+        .collect();
+    dealt_with(&server);
     server.serves_a_good_client();
     for stream in &waiting {
         waits(stream);
     }
+    drop(halted);
+    for mut stream in waiting {
+        is_challenge(&read_answer(&mut stream, false), REALM);
+    }
+    drop(begun);
+    ends(server);
 }
 
 // ---- the helper ---------------------------------------------------------------------------------
@@ -712,22 +727,34 @@ fn a_reload_begins_to_ask_for_passwords_and_ceases() {
     assert_eq!(ask("").status, 200);
     drop(halted);
     assert_eq!(read_answer(&mut stream, false).body, b"secret x");
-    // And once more; there is one helper at most.
+    // Then there is nothing to be done for it.
+    eventually("the helper is gone", || {
+        helpers(&server).is_empty() && zombies(&server) == 0
+    });
+    // And once more.
     reload(&server, &file, &text(&rule(&one), ""), 4);
     is_challenge(&ask(""), "Realm");
     assert_eq!(ask(&alice()).status, 200);
-    assert_eq!(helpers(&server).len(), 1);
+    let second = helper(&server);
+    // Away and back at once: there is one that works, whatever the one before is at.
+    reload(&server, &file, &text("", ""), 5);
+    reload(&server, &file, &text(&rule(&one), ""), 6);
+    eventually("she is let in", || {
+        ask(&basic("alice", PASSWORD)).status == 200
+    });
+    assert_ne!(helper(&server), second);
     // One that is refused leaves things as they are.
-    let said = reload(&server, &file, &text("\"/admin * users Realm\"", ""), 5);
+    let said = reload(&server, &file, &text("\"/admin * users Realm\"", ""), 7);
     assert!(said.contains("the old configuration goes on"), "{said}");
     is_challenge(&ask(""), "Realm");
     drop((kept, stream));
-    assert_eq!(zombies(&server), 0);
-    drop(server.stop());
+    eventually("nothing is left", || zombies(&server) == 0);
+    let stopped = server.stop();
+    let complains = |line: &&String| line.contains("the helper has ended");
+    assert_eq!(stopped.lines.iter().find(complains), None);
 }
 
 #[test]
-#[ignore = "a fault that was reported: the helper of a reload that is refused is not reaped"]
 fn a_reload_that_is_refused_leaves_no_helper_behind() {
     let (root, users) = (root(), Users::new(ALICE));
     let elsewhere = Root::new();

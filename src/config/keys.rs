@@ -299,7 +299,7 @@ pub const KEYS: &[Key] = &[
     number!("auth.remember_ms", Milliseconds, 0, HOUR_MS, Reload, auth.remember_ms,
         "Credentials that were good are not looked at again for so long."),
     number!("auth.waiting", Count, 1, 64, Restart, auth.waiting,
-        "Requests that wait for credentials to be looked at; above: 429."),
+        "Requests that wait for that, at most half of the buffers; above: 429."),
     number!("auth.failures", Count, 1, 1000, Reload, auth.failures,
         "Wrong passwords of one address before it must pause."),
     number!("auth.pause_ms", Milliseconds, 0, HOUR_MS, Reload, auth.pause_ms,

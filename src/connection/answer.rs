@@ -175,14 +175,23 @@ impl Connection {
         }
     }
 
+    /// This request can wait for something: nothing of the answers before it is left.
+    #[must_use]
+    pub fn may_wait(&self) -> bool {
+        self.state == State::Head && self.output.is_empty()
+    }
+
     /// Nobody knows yet whether the credentials of this request are good: it waits for
-    /// [`Connection::verdict`], unless answers that are not sent yet have to leave first.
-    pub fn await_verdict(&mut self, turn: &Turn<'_>) {
-        if self.state == State::Head && self.output.is_empty() {
+    /// [`Connection::verdict`]. False: answers that are not sent yet have to leave first.
+    pub fn await_verdict(&mut self, turn: &Turn<'_>) -> bool {
+        let waits = self.may_wait();
+        if waits {
             self.go(Event::AwaitVerdict, turn);
+            self.has_waited = true;
         } else {
             self.gathered = true;
         }
+        waits
     }
 
     /// It is known now: the request is to be answered once more. False: it does not wait.

@@ -193,6 +193,7 @@ impl Connection {
     pub(super) fn next_head(&mut self, input: &[u8], turn: &Turn<'_>) {
         self.scan = Scan::default();
         self.found = Found::More;
+        self.has_waited = false;
         self.head_only = false;
         self.body_bytes = 0;
         if !self.input.is_empty() {

@@ -62,6 +62,8 @@ pub struct Connection {
     head_only: bool,
     /// A preface of the PROXY protocol comes before the first request and is not read yet.
     preface: bool,
+    /// The request in the input has waited for a verdict: that clock runs on until it is answered.
+    has_waited: bool,
     /// Bytes of a `100 Continue` that leave before anything in the output.
     interim: u8,
     input: Span,
@@ -108,6 +110,7 @@ impl Connection {
             gathered: false,
             head_only: false,
             preface: false,
+            has_waited: false,
             interim: 0,
             input: Span::default(),
             output: Span::default(),
@@ -151,6 +154,7 @@ impl Connection {
         self.state = to;
         match to {
             State::Idle => self.deadline = turn.now.after(limits.keepalive_idle_ms),
+            State::Head | State::Verify if self.has_waited => {}
             State::Head => self.deadline = turn.now.after(limits.head_ms),
             State::Verify => self.deadline = turn.now.after(limits.verdict_ms),
             State::Body | State::Rest => {
@@ -187,6 +191,7 @@ impl Connection {
         self.input = Span::default();
         self.scan = Scan::default();
         self.found = Found::More;
+        self.has_waited = false;
     }
 
     fn drop_bytes(&mut self) {

@@ -1215,6 +1215,27 @@ fn verify_nobody_waits_for_ever() {
     p.shut();
 }
 
+#[test]
+fn verify_all_verdicts_on_a_request_have_one_deadline_and_the_next_request_has_its_own() {
+    let mut p = Peer::verifying(&[GET, GET].concat());
+    let until = p.need().until;
+    for _ in 0..2 {
+        p.pass(p.limits.verdict_ms / 4);
+        assert!(p.on(|c, _, turn| c.verdict(turn)));
+        p.serve();
+        assert_eq!((p.state(), p.need().until), (State::Verify, until));
+    }
+    p.unsure = false;
+    assert!(p.on(|c, _, turn| c.verdict(turn)));
+    p.answer();
+    p.flush();
+    assert!(p.answered("200"));
+    p.unsure = true;
+    p.serve();
+    assert_eq!(p.state(), State::Verify);
+    assert_eq!(p.need().until, Ms(p.now).after(p.limits.verdict_ms));
+}
+
 const PIECES: &[u8] = b"GET /pieces HTTP/1.1\r\nHost: a\r\n\r\n";
 
 /// What was sent behind the last head.

@@ -1,55 +1,27 @@
 //! What is known of credentials: what the helper said of them, for a while.
 //!
 //! Owns the table of what was said, and who waits for a word. It must not keep a password, nor know
-//! a request. Invariants: nothing is allocated after `new`;
-//! whoever was not said to be good is not; at most `auth.waiting` wait, and who is wrong too often
-//! waits for nobody; every question ends by a word of the helper, by its end, or by [`ASK_MS`].
+//! a request. Invariants: nothing is allocated after `new`; whoever was not said to be good is not;
+//! at most `auth.waiting` wait, and who is wrong too often waits for nobody; every question ends by
+//! a word of the helper or by its end; a word is kept until all who waited for it are answered.
 
-use super::digest::{Digest, Key};
+use super::digest::Key;
 use super::failures::Failures;
+use super::post::{Post, Works};
+use super::table::{Known, Standing, Table};
+use super::unreadable::Unreadable;
+use super::waiters::{Told, WAITING, Waiters};
 use super::{Asked, Heard, Helper, Question, Verdict};
 use crate::config::AuthConfig;
 use crate::connection::client::Client;
 use crate::connection::time::Ms;
 use std::os::fd::BorrowedFd;
 
-/// Credentials that are known at the same time: more than the users of a device.
-const KNOWN: usize = 64;
-/// `auth.waiting` is at most this.
-const WAITING: usize = 64;
-/// Credentials that were wrong are not looked at again for so long: who waited for the word hears
-/// it, and who sends them again at once costs nothing.
+/// Credentials that were wrong are not looked at again for so long: who sends them again at once
+/// costs nothing.
 const WRONG_MS: u32 = 1_000;
-/// A question that has no answer after this never gets one.
-const ASK_MS: u32 = 60_000;
-/// A helper that has ended is replaced after this.
-const REST_MS: u32 = 1_000;
 /// The longest name of a user that is shown in the access log, bytes.
 pub const SHOWN_USER_BYTES: usize = 64;
-
-/// Whom the helper is asked by. Its real form is [`Helper`].
-pub trait Asks {
-    /// As [`Helper::ask`].
-    fn ask(&mut self, id: u32, question: &Question<'_>) -> Asked;
-    /// As [`Helper::hear`].
-    fn hear(&mut self) -> Heard;
-    /// As [`Helper::reap`].
-    fn reap(&mut self) -> bool;
-}
-
-impl Asks for Helper {
-    fn ask(&mut self, id: u32, question: &Question<'_>) -> Asked {
-        Self::ask(self, id, question)
-    }
-
-    fn hear(&mut self) -> Heard {
-        Self::hear(self)
-    }
-
-    fn reap(&mut self) -> bool {
-        Self::reap(self)
-    }
-}
 
 /// What a look came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,74 +33,62 @@ pub enum Looked {
     No,
     /// Nobody can say: there is no helper, or it cannot read the file.
     Failed,
-    /// The helper was asked, under this number: look again when it has answered.
+    /// Look again later: when the helper has answered the question of this number, or, where
+    /// nobody may wait, when that has changed.
     Wait(u32),
     /// Too many wait, or this address was wrong too often: come again after so many seconds.
     Busy(u32),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
-    Asked,
-    Yes,
-    No,
-    Failed,
-}
-
-/// One pair of credentials, for one file.
-#[derive(Clone, Copy, Debug)]
-struct Known {
-    digest: Digest,
-    standing: Standing,
-    until: Ms,
-    ticket: u32,
-    /// Who sent them first.
-    client: Client,
-}
-
 /// The table. See the module.
 #[derive(Debug)]
 pub struct Credentials<A = Helper> {
-    helper: Option<A>,
-    /// One that has ended, of which the system may still keep something.
-    gone: Option<A>,
-    /// A further helper is due.
-    replace_at: Option<Ms>,
+    post: Post<A>,
     /// Made with the first helper.
     key: Option<Key>,
     settings: AuthConfig,
-    known: Vec<Option<Known>>,
+    known: Table,
     failures: Failures,
-    /// Slots, and the question each waits for.
-    waiters: Vec<Option<(u16, u32)>>,
+    waiters: Waiters,
     next_ticket: u32,
-    /// Whose credentials were found good last.
+    /// Whose request is looked at.
+    slot: u16,
+    /// It may wait.
+    may_wait: bool,
+    /// What it was told.
+    told: Told,
+    /// Whose credentials it shows, if they are good.
     user: [u8; SHOWN_USER_BYTES],
     user_bytes: usize,
+    unreadable: Unreadable,
 }
 
 /// Memory it takes, bytes; for the plan.
-pub const BYTES: usize = size_of::<Credentials>()
-    + KNOWN * size_of::<Option<Known>>()
-    + Failures::BYTES
-    + WAITING * size_of::<Option<(u16, u32)>>();
+pub const BYTES: usize = size_of::<Credentials>() + Table::BYTES + Failures::BYTES + Waiters::BYTES;
 
-impl<A: Asks> Credentials<A> {
-    /// An empty table. Until a helper is employed nobody is let in.
+impl<A: Works> Credentials<A> {
+    /// An empty table. Until a helper is employed nobody is let in. Each that waits holds a buffer:
+    /// half of the `buffers` at least stay for others.
     #[must_use]
-    pub fn new(settings: AuthConfig) -> Self {
+    pub fn new(settings: AuthConfig, buffers: u16) -> Self {
+        let waiting = settings.waiting.min(buffers / 2).max(1);
         Self {
-            helper: None,
-            gone: None,
-            replace_at: None,
+            post: Post::new(),
             key: None,
-            settings,
-            known: vec![None; KNOWN],
+            settings: AuthConfig {
+                waiting,
+                ..settings
+            },
+            known: Table::new(),
             failures: Failures::new(),
-            waiters: vec![None; WAITING],
+            waiters: Waiters::new(),
             next_ticket: 0,
+            slot: 0,
+            may_wait: true,
+            told: Told::default(),
             user: [0; SHOWN_USER_BYTES],
             user_bytes: 0,
+            unreadable: Unreadable::new(),
         }
     }
 
@@ -141,30 +101,77 @@ impl<A: Asks> Credentials<A> {
         };
     }
 
+    // ---- the helper ----------------------------------------------------------------------------
+
     /// There is a helper, or there will be one again.
     #[must_use]
     pub fn has_helper(&self) -> bool {
-        self.helper.is_some() || self.replace_at.is_some()
+        self.post.is_wanted()
     }
 
-    /// The helper, or nobody, from now on.
+    /// The helper, or nobody until the next attempt, from now on.
     pub fn employ(&mut self, helper: Option<A>, now: Ms) {
-        self.replace_at = match helper {
-            Some(_) => None,
-            None => Some(now.after(REST_MS)),
-        };
-        self.helper = helper;
-        if self.helper.is_some() && self.key.is_none() {
+        self.lose(now);
+        if helper.is_some() && self.key.is_none() {
             // Without randomness nobody is let in.
             self.key = Key::new().ok();
         }
-        self.gone.take_if(|gone| gone.reap());
+        self.post.employ(helper, now);
     }
 
-    /// When a further helper is due.
+    /// Nobody is asked any more: the helper ends when it has answered those that wait.
+    pub fn dismiss(&mut self) {
+        self.post.dismiss();
+    }
+
+    /// This helper is not needed after all.
+    pub fn turn_away(&mut self, helper: A, now: Ms) {
+        self.post.turn_away(helper, now);
+    }
+
+    /// When something is to be done without a word of the helper.
     #[must_use]
-    pub fn replace_at(&self) -> Option<Ms> {
-        self.replace_at
+    pub fn due(&self) -> Option<Ms> {
+        self.post.due()
+    }
+
+    /// A helper that is asked and says nothing is killed. True: that has happened.
+    pub fn kill_if_silent(&mut self, now: Ms) -> bool {
+        let is_silent = self.post.is_silent(now);
+        if is_silent {
+            self.lose(now);
+        }
+        is_silent
+    }
+
+    /// Looks after helpers that have ended. True: another one is to be employed now.
+    pub fn wants_another(&mut self, now: Ms) -> bool {
+        self.post.wants_another(now)
+    }
+
+    /// Hears all that the helper has said. True: it has ended, and not because it was told to.
+    pub fn hear(&mut self, now: Ms) -> bool {
+        loop {
+            match self.post.hear(now) {
+                Some(Heard::Verdict(ticket, verdict)) => self.take(ticket, verdict, now),
+                Some(Heard::Gone) => {
+                    self.lose(now);
+                    return self.post.is_wanted();
+                }
+                Some(Heard::Nothing) | None => return false,
+            }
+        }
+    }
+
+    // ---- a request -----------------------------------------------------------------------------
+
+    /// The request of this slot is looked at from now on. `may_wait`: it stands alone, so that it
+    /// can; otherwise nobody is asked about it.
+    pub fn begin(&mut self, slot: u16, may_wait: bool) {
+        self.slot = slot;
+        self.may_wait = may_wait;
+        self.told = Told::default();
+        self.user_bytes = 0;
     }
 
     /// Whether these are good, as far as is known; the helper is asked when it is not.
@@ -175,26 +182,20 @@ impl<A: Asks> Credentials<A> {
             return Looked::Failed;
         };
         let digest = key.of(&[file, &[u8::from(plain)], user, password]);
-        if let Some(known) = self.find(&digest, now) {
-            return match known.standing {
-                Standing::Yes => {
-                    self.note_user(user);
-                    Looked::Yes
-                }
-                Standing::No => Looked::No,
-                Standing::Failed => Looked::Failed,
-                Standing::Asked if self.is_full() => Looked::Busy(1),
-                Standing::Asked => Looked::Wait(known.ticket),
-            };
+        // Whoever waited for a word believes it in any case.
+        let relies = |place| self.waiters.relies(self.slot, place);
+        if let Some((place, known)) = self.known.find(&digest, relies, now) {
+            return self.recall(place, &known, file, user, now);
         }
         if let Some(pause_s) = self.failures.pause_s(client, now) {
             return Looked::Busy(pause_s);
         }
-        let (true, Some(place)) = (!self.is_full(), self.free_place(now)) else {
+        if !self.may_wait {
+            return Looked::Wait(self.next_ticket);
+        }
+        let kept = |place| self.told.has(place) || self.waiters.anybody_relies(place);
+        let (true, Some(place)) = (self.has_room(), self.known.free_place(kept, now)) else {
             return Looked::Busy(1);
-        };
-        let Some(helper) = &mut self.helper else {
-            return Looked::Failed;
         };
         let ticket = self.next_ticket;
         let question = Question {
@@ -203,82 +204,82 @@ impl<A: Asks> Credentials<A> {
             password,
             plain,
         };
-        match helper.ask(ticket, &question) {
-            Asked::TooLong => return Looked::No,
-            Asked::Full => return Looked::Busy(1),
-            Asked::Gone => {
+        match self.post.ask(ticket, &question, now) {
+            None => return Looked::Failed,
+            Some(Asked::TooLong) => return Looked::No,
+            Some(Asked::Full) => return Looked::Busy(1),
+            Some(Asked::Gone) => {
                 self.lose(now);
                 return Looked::Failed;
             }
-            Asked::Sent => {}
+            Some(Asked::Sent) => {}
         }
         self.next_ticket = self.next_ticket.wrapping_add(1);
-        if let Some(entry) = self.known.get_mut(place) {
-            *entry = Some(Known {
-                digest,
-                standing: Standing::Asked,
-                until: now.after(ASK_MS),
-                ticket,
-                client: *client,
-            });
-        }
+        self.known.asked(place, digest, ticket, *client);
         Looked::Wait(ticket)
     }
 
-    /// A slot waits for the answer to this question.
-    pub fn wait(&mut self, slot: u16, ticket: u32) {
-        if let Some(place) = self.waiters.iter_mut().find(|place| place.is_none()) {
-            *place = Some((slot, ticket));
+    /// What is known of these.
+    fn recall(&mut self, place: usize, known: &Known, file: &[u8], user: &[u8], now: Ms) -> Looked {
+        match known.standing {
+            Standing::Yes => {
+                self.unreadable.is_not(file);
+                self.told.add(place);
+                self.note_user(user);
+                Looked::Yes
+            }
+            Standing::No => {
+                self.unreadable.is_not(file);
+                Looked::No
+            }
+            Standing::Failed => {
+                self.unreadable.is(file, now);
+                Looked::Failed
+            }
+            Standing::Lost => Looked::Failed,
+            Standing::Asked if self.has_room() => Looked::Wait(known.ticket),
+            Standing::Asked => Looked::Busy(1),
         }
     }
 
-    /// A slot does not wait any more.
+    /// The request that is looked at waits for the answer to this question.
+    pub fn wait(&mut self, ticket: u32) {
+        if let Some(word) = self.known.place_of(ticket) {
+            self.waiters.put(self.slot, ticket, word, &self.told);
+        }
+    }
+
+    /// The request of this slot is answered, or over.
     pub fn forget(&mut self, slot: u16) {
-        for place in &mut self.waiters {
-            place.take_if(|(waiter, _)| *waiter == slot);
-        }
+        self.waiters.forget(slot);
     }
 
-    /// Slots that wait.
+    /// Slots that wait, or have waited and are not answered yet.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.waiters.iter().flatten().count()
+        self.waiters.count()
     }
 
-    /// Hears all that the helper has said. True: it has ended.
-    pub fn hear(&mut self, now: Ms) -> bool {
-        loop {
-            let heard = match &mut self.helper {
-                Some(helper) => helper.hear(),
-                None => return false,
-            };
-            match heard {
-                Heard::Nothing => return false,
-                Heard::Verdict(ticket, verdict) => self.take(ticket, verdict, now),
-                Heard::Gone => {
-                    self.lose(now);
-                    return true;
-                }
-            }
-        }
-    }
-
-    /// A slot whose question has its answer; it does not wait any more.
+    /// A slot whose question has its answer, and that was not told so before.
     pub fn next_answered(&mut self) -> Option<u16> {
         let known = &self.known;
-        let asked = |ticket: u32| {
-            let mut entries = known.iter().flatten();
-            entries.any(|entry| entry.ticket == ticket && entry.standing == Standing::Asked)
-        };
-        let mut waiters = self.waiters.iter_mut();
-        let place = waiters.find(|place| place.is_some_and(|(_, ticket)| !asked(ticket)))?;
-        place.take().map(|(slot, _)| slot)
+        self.waiters.next(|ticket| !known.is_asked(ticket))
     }
 
-    /// The user whose credentials were found good since this was asked last.
-    pub fn take_user(&mut self) -> &[u8] {
-        let bytes = std::mem::take(&mut self.user_bytes);
-        self.user.get(..bytes).unwrap_or_default()
+    /// The user whose credentials the request shows; nobody, if it was refused.
+    #[must_use]
+    pub fn user(&self) -> &[u8] {
+        self.user.get(..self.user_bytes).unwrap_or_default()
+    }
+
+    /// The request was refused: whoever it is, it was not let in by that name.
+    pub fn forget_user(&mut self) {
+        self.user_bytes = 0;
+    }
+
+    /// A file of users that cannot be read, if that is news.
+    pub fn unreadable(&mut self) -> Option<&[u8]> {
+        self.unreadable.news()
     }
 
     fn note_user(&mut self, user: &[u8]) {
@@ -289,47 +290,21 @@ impl<A: Asks> Credentials<A> {
         self.user_bytes = bytes;
     }
 
-    fn find(&self, digest: &Digest, now: Ms) -> Option<Known> {
-        let mut entries = self.known.iter().flatten();
-        entries
-            .find(|entry| now < entry.until && entry.digest == *digest)
-            .copied()
-    }
-
-    /// Nobody else may wait.
-    fn is_full(&self) -> bool {
-        self.waiting() >= usize::from(self.settings.waiting).min(WAITING)
-    }
-
-    /// A place for one more: a free one, one whose time is over, or the one that ends first; but
-    /// none of a question that was asked.
-    fn free_place(&self, now: Ms) -> Option<usize> {
-        let places = self.known.iter().enumerate();
-        let rank = |entry: &Option<Known>| match entry {
-            None => Some(Ms(0)),
-            Some(entry) if now >= entry.until => Some(Ms(0)),
-            Some(entry) if entry.standing == Standing::Asked => None,
-            Some(entry) => Some(entry.until),
-        };
-        places
-            .filter_map(|(place, entry)| Some((rank(entry)?, place)))
-            .min()
-            .map(|(_, place)| place)
+    /// The request may wait: not too many do, or it is one of them.
+    fn has_room(&self) -> bool {
+        let most = usize::from(self.settings.waiting).min(WAITING);
+        self.waiting() < most || self.waiters.has(self.slot)
     }
 
     fn take(&mut self, ticket: u32, verdict: Verdict, now: Ms) {
-        let mut entries = self.known.iter_mut().flatten();
-        let asked = entries.find(|e| e.ticket == ticket && e.standing == Standing::Asked);
-        // It came too late, or was never asked.
-        let Some(entry) = asked else { return };
         let (standing, lasts_ms) = match verdict {
-            Verdict::Yes => (Standing::Yes, self.settings.remember_ms.max(WRONG_MS)),
+            Verdict::Yes => (Standing::Yes, self.settings.remember_ms),
             Verdict::No => (Standing::No, WRONG_MS),
             Verdict::Failed => (Standing::Failed, WRONG_MS),
         };
-        entry.standing = standing;
-        entry.until = now.after(lasts_ms);
-        let client = entry.client;
+        let Some(client) = self.known.told(ticket, standing, now.after(lasts_ms)) else {
+            return; // it was never asked
+        };
         match verdict {
             Verdict::Yes => self.failures.forgive(&client),
             Verdict::No => self.failures.blame(client, &self.settings, now),
@@ -337,16 +312,10 @@ impl<A: Asks> Credentials<A> {
         }
     }
 
-    /// The helper has ended: nobody knows what it would have said.
+    /// The helper has ended, or is to: nobody knows what it would have said.
     fn lose(&mut self, now: Ms) {
-        self.gone = self.helper.take();
-        self.replace_at = Some(now.after(REST_MS));
-        for entry in self.known.iter_mut().flatten() {
-            if entry.standing == Standing::Asked {
-                entry.standing = Standing::Failed;
-                entry.until = now.after(WRONG_MS);
-            }
-        }
+        self.post.lose(now);
+        self.known.lose(now.after(WRONG_MS));
     }
 }
 
@@ -354,233 +323,10 @@ impl Credentials<Helper> {
     /// What is to be watched.
     #[must_use]
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
-        self.helper.as_ref().map(Helper::fd)
+        self.post.helper().map(Helper::fd)
     }
 }
 
+#[cfg(feature = "auth")]
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::VecDeque;
-    use std::net::{IpAddr, Ipv6Addr};
-
-    /// A helper that is told what to say.
-    #[derive(Debug, Default)]
-    struct Told {
-        asked: Vec<u32>,
-        says: VecDeque<Heard>,
-        refuses: Option<Asked>,
-    }
-
-    impl Asks for Told {
-        fn ask(&mut self, id: u32, _: &Question<'_>) -> Asked {
-            if let Some(refusal) = self.refuses {
-                return refusal;
-            }
-            self.asked.push(id);
-            Asked::Sent
-        }
-
-        fn hear(&mut self) -> Heard {
-            self.says.pop_front().unwrap_or(Heard::Nothing)
-        }
-
-        fn reap(&mut self) -> bool {
-            true
-        }
-    }
-
-    const FILE: &[u8] = b"/etc/users";
-
-    fn client(last: u8) -> Client {
-        Client::Address(IpAddr::from([192, 0, 2, last]))
-    }
-
-    fn table() -> Credentials<Told> {
-        let mut table = Credentials::new(AuthConfig::default());
-        table.employ(Some(Told::default()), Ms(0));
-        table
-    }
-
-    fn look(table: &mut Credentials<Told>, password: &str, from: u8, now: u64) -> Looked {
-        table.look(
-            FILE,
-            (b"alice", password.as_bytes()),
-            &client(from),
-            Ms(now),
-        )
-    }
-
-    fn says(table: &mut Credentials<Told>, heard: Heard, now: u64) -> bool {
-        table.helper.as_mut().unwrap().says.push_back(heard);
-        table.hear(Ms(now))
-    }
-
-    fn ticket(looked: Looked) -> u32 {
-        match looked {
-            Looked::Wait(ticket) => ticket,
-            Looked::Yes | Looked::No | Looked::Failed | Looked::Busy(_) => panic!("{looked:?}"),
-        }
-    }
-
-    /// Asks, and hears this.
-    fn verdict(table: &mut Credentials<Told>, password: &str, from: u8, now: u64, v: Verdict) {
-        let ticket = ticket(look(table, password, from, now));
-        assert!(!says(table, Heard::Verdict(ticket, v), now));
-    }
-
-    #[test]
-    fn what_was_good_is_good_for_its_time_and_is_asked_about_once() {
-        let mut table = table();
-        verdict(&mut table, "right", 1, 0, Verdict::Yes);
-        for now in [0, 1, 29_999] {
-            assert_eq!(look(&mut table, "right", 2, now), Looked::Yes);
-            assert_eq!(table.take_user(), b"alice");
-            assert_eq!(table.take_user(), b"");
-        }
-        assert_eq!(table.helper.as_ref().unwrap().asked.len(), 1);
-        ticket(look(&mut table, "right", 1, 30_000));
-        // For another file, another user, with plain passwords: other credentials.
-        let mut other = |file: &[u8], user: &[u8], password: &[u8]| {
-            ticket(table.look(file, (user, password), &client(1), Ms(1)));
-        };
-        other(b"/etc/others", b"alice", b"right");
-        other(FILE, b"alic", b"eright");
-        table.settings.plain = true;
-        ticket(look(&mut table, "right", 1, 1));
-    }
-
-    #[test]
-    fn what_was_wrong_is_wrong_for_a_moment_and_who_waited_hears_it() {
-        let mut table = table();
-        let number = ticket(look(&mut table, "wrong", 1, 0));
-        table.wait(7, number);
-        assert_eq!(ticket(look(&mut table, "wrong", 2, 0)), number);
-        table.wait(9, number);
-        assert_eq!(table.next_answered(), None);
-        assert!(!says(&mut table, Heard::Verdict(number, Verdict::No), 5));
-        assert_eq!(table.next_answered(), Some(7));
-        assert_eq!(table.next_answered(), Some(9));
-        assert_eq!((table.next_answered(), table.waiting()), (None, 0));
-        assert_eq!(look(&mut table, "wrong", 1, 1_004), Looked::No);
-        assert_eq!(table.take_user(), b"");
-        ticket(look(&mut table, "wrong", 1, 1_005));
-    }
-
-    #[test]
-    fn nobody_waits_beyond_the_budget_and_who_leaves_makes_room() {
-        let mut table = table();
-        for slot in 0..8 {
-            let number = ticket(look(&mut table, &slot.to_string(), 1, 0));
-            table.wait(slot, number);
-        }
-        assert_eq!(look(&mut table, "8", 2, 0), Looked::Busy(1));
-        assert_eq!(look(&mut table, "3", 2, 0), Looked::Busy(1));
-        table.forget(3);
-        ticket(look(&mut table, "3", 2, 0));
-        let mut helper = table.helper.take().unwrap();
-        assert_eq!(helper.asked.len(), 8);
-        helper.refuses = Some(Asked::Full);
-        table.helper = Some(helper);
-        assert_eq!(look(&mut table, "9", 2, 0), Looked::Busy(1));
-        table.helper.as_mut().unwrap().refuses = Some(Asked::TooLong);
-        assert_eq!(look(&mut table, "9", 2, 0), Looked::No);
-    }
-
-    #[test]
-    fn who_is_wrong_too_often_pauses_and_nobody_else_does() {
-        let mut table = table();
-        for n in 0..5 {
-            verdict(&mut table, &format!("w{n}"), 1, n, Verdict::No);
-        }
-        assert_eq!(look(&mut table, "w5", 1, 4), Looked::Busy(10));
-        assert_eq!(look(&mut table, "w5", 1, 9_005), Looked::Busy(1));
-        ticket(look(&mut table, "w5", 2, 4));
-        // What is known to be good is good in a pause, too.
-        verdict(&mut table, "right", 2, 4, Verdict::Yes);
-        assert_eq!(look(&mut table, "right", 1, 5), Looked::Yes);
-        // After it there is one attempt, and then the next pause.
-        verdict(&mut table, "w6", 1, 10_004, Verdict::No);
-        assert_eq!(look(&mut table, "w7", 1, 10_005), Looked::Busy(10));
-        // Who was right is forgiven; who was quiet is, too.
-        verdict(&mut table, "right2", 1, 20_004, Verdict::Yes);
-        for n in 0..4 {
-            verdict(&mut table, &format!("x{n}"), 1, 20_005, Verdict::No);
-        }
-        verdict(&mut table, "x4", 1, 20_005 + 600_000, Verdict::No);
-        ticket(look(&mut table, "x5", 1, 20_006 + 600_000));
-    }
-
-    #[test]
-    fn a_network_answers_for_its_addresses() {
-        let mut table = table();
-        let from = |n: u16| {
-            let address = Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, n);
-            Client::Address(IpAddr::V6(address))
-        };
-        for n in 0..5 {
-            let pair = (&b"alice"[..], &[n, n][..]);
-            let number = ticket(table.look(FILE, pair, &from(n.into()), Ms(0)));
-            says(&mut table, Heard::Verdict(number, Verdict::No), 0);
-        }
-        let looked = table.look(FILE, (b"alice", b"more"), &from(99), Ms(0));
-        assert_eq!(looked, Looked::Busy(10));
-    }
-
-    #[test]
-    fn a_helper_that_ends_lets_nobody_in_and_nobody_wait() {
-        let mut table = table();
-        let number = ticket(look(&mut table, "right", 1, 0));
-        table.wait(1, number);
-        assert!(says(&mut table, Heard::Gone, 10));
-        assert_eq!(table.next_answered(), Some(1));
-        assert_eq!(look(&mut table, "right", 1, 10), Looked::Failed);
-        assert_eq!(look(&mut table, "other", 1, 10), Looked::Failed);
-        assert_eq!(table.replace_at(), Some(Ms(1_010)));
-        assert!(table.has_helper());
-        table.employ(Some(Told::default()), Ms(1_010));
-        assert_eq!(table.replace_at(), None);
-        assert!(table.gone.is_none());
-        ticket(look(&mut table, "other", 1, 1_010));
-        table.helper.as_mut().unwrap().refuses = Some(Asked::Gone);
-        assert_eq!(look(&mut table, "third", 1, 1_011), Looked::Failed);
-        assert_eq!(table.replace_at(), Some(Ms(2_011)));
-        let mut nobody = Credentials::<Told>::new(AuthConfig::default());
-        assert_eq!(look(&mut nobody, "right", 1, 0), Looked::Failed);
-        assert!(!nobody.has_helper());
-    }
-
-    #[test]
-    fn words_that_nobody_waits_for_change_nothing() {
-        let mut table = table();
-        let number = ticket(look(&mut table, "right", 1, 0));
-        assert!(!says(
-            &mut table,
-            Heard::Verdict(number + 1, Verdict::Yes),
-            0
-        ));
-        assert_eq!(ticket(look(&mut table, "right", 1, 1)), number);
-        // Too late: it is asked about anew.
-        let again = ticket(look(&mut table, "right", 1, 60_000));
-        assert_ne!(again, number);
-        says(&mut table, Heard::Verdict(number, Verdict::Yes), 60_000);
-        assert_eq!(ticket(look(&mut table, "right", 1, 60_000)), again);
-    }
-
-    #[test]
-    fn the_table_is_bounded_and_forgets_no_question() {
-        let mut table = table();
-        for n in 0..200 {
-            let (password, now) = (n.to_string(), 100 + n);
-            verdict(&mut table, &password, 1, now, Verdict::Yes);
-            assert_eq!(look(&mut table, &password, 1, now), Looked::Yes);
-        }
-        assert_eq!(table.known.len(), KNOWN);
-        assert_eq!(look(&mut table, "199", 1, 300), Looked::Yes);
-        ticket(look(&mut table, "100", 1, 300));
-        for n in 0..KNOWN {
-            let _ = look(&mut table, &format!("q{n}"), 1, 300);
-        }
-        assert_eq!(look(&mut table, "one more", 1, 300), Looked::Busy(1));
-    }
-}
+mod tests;

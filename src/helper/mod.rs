@@ -17,6 +17,10 @@ mod failures;
 pub mod hash;
 mod htpasswd;
 mod message;
+mod post;
+mod table;
+mod unreadable;
+mod waiters;
 
 pub use message::{FILE_MAX, PASSWORD_MAX, Question, USER_MAX, Verdict};
 
@@ -134,6 +138,14 @@ impl Helper {
         let _ = socket::shutdown_write(self.end.as_fd());
     }
 
+    /// Ends it at once, whatever it is at. It may take a moment; ask [`Helper::reap`].
+    pub fn kill(&mut self) {
+        if !self.reaped {
+            // Refused only when nothing is left of it.
+            let _ = process::kill(self.pid);
+        }
+    }
+
     /// Takes what the system keeps of a process that has ended, and answers whether nothing is
     /// left. Does not wait: it may take a moment from [`Heard::Gone`] to the end, so ask again
     /// later.
@@ -143,6 +155,32 @@ impl Helper {
             self.reaped = process::ended(self.pid).unwrap_or(true);
         }
         self.reaped
+    }
+}
+
+#[cfg(test)]
+impl Helper {
+    /// One that is no process: this end of the pair, and the other one for the test to speak from.
+    pub(crate) fn stand_in() -> (Self, OwnedFd) {
+        let (end, its_end) = pair::pair().unwrap();
+        let helper = Self {
+            end,
+            pid: Pid::of_nobody(),
+            // So that nobody is killed.
+            reaped: true,
+        };
+        (helper, its_end)
+    }
+}
+
+/// What the helper would say.
+#[cfg(test)]
+pub(crate) fn verdict_on(words: &[u8], verdict: Verdict) -> [u8; message::ANSWER_BYTES] {
+    match message::read(words) {
+        Some(message::Read::Password(id, _) | message::Read::Unknown(id)) => {
+            message::answer(id, verdict)
+        }
+        None => panic!("it is no question"),
     }
 }
 

@@ -66,6 +66,7 @@ impl<N: Net> Reactor<N> {
             open: false,
         };
         let peer = slot.peer;
+        self.credentials.forget(index);
         self.note_refusal(index, peer, begun, replaces, turn);
         self.hint(reject);
         self.counters.reject(reject);
@@ -100,6 +101,7 @@ impl<N: Net> Reactor<N> {
         let means = site::Means {
             work: self.works.has_room(slot.counted),
         };
+        self.credentials.begin(index, slot.connection.may_wait());
         let mut reply = slot.connection.reply(output);
         let made = match admitted {
             Ok(client) => self.sites.current().answer(
@@ -113,9 +115,8 @@ impl<N: Net> Reactor<N> {
             Err(_) => identity::too_many(&mut reply),
         };
         if let site::Content::Later(ticket) = made {
-            slot.connection.await_verdict(turn);
-            if slot.connection.state() == State::Verify {
-                self.credentials.wait(index, ticket);
+            if slot.connection.await_verdict(turn) {
+                self.credentials.wait(ticket);
             }
             return;
         }
@@ -130,12 +131,13 @@ impl<N: Net> Reactor<N> {
             ..
         } = taken
         {
+            self.credentials.forget(index);
             self.counters.request();
             self.counters.response(status);
             if let Some(access) = &mut self.access {
                 let client = admitted.unwrap_or_else(|client| client);
                 let begun = Begun { status, size, open };
-                let user = self.credentials.take_user();
+                let user = self.credentials.user();
                 access.begin(index, &asked(&request, line, client, user), begun, turn);
             }
         }

@@ -142,7 +142,7 @@ impl<N: Net> Reactor<N> {
             events: Vec::with_capacity(EVENTS),
             counters: Counters::new(),
             access: None,
-            credentials: Credentials::new(config.auth.clone()),
+            credentials: Credentials::new(config.auth.clone(), config.buffers),
             herald: Herald::default(),
             stop: None,
             was_taken_over: false,
@@ -234,7 +234,7 @@ impl<N: Net> Reactor<N> {
         self.accept(&turn);
         self.stop_if_due(&turn);
         self.herald.beat(now);
-        self.replace_helper(now);
+        self.tend_helper(&turn);
         self.flush_access();
         self.counters.log_dropped(u64::from(sink::dropped()));
         sink::flush();
@@ -269,7 +269,7 @@ impl<N: Net> Reactor<N> {
             self.door.paused_until(),
             self.stop.map(|stop| stop.deadline),
             self.herald.next_beat(),
-            self.credentials.replace_at(),
+            self.credentials.due(),
         ];
         others.into_iter().flatten().fold(sleep_ms, |sleep_ms, at| {
             let wait = u32::try_from(at.since(now)).unwrap_or(u32::MAX);

@@ -129,8 +129,12 @@ impl<N: Net> Reactor<N> {
             true => Some(start_helper()?),
             false => None,
         };
-        if differs("log.target") {
-            sink::direct(&config)?;
+        if differs("log.target")
+            && let Err(error) = sink::direct(&config)
+        {
+            let now = self.net.now();
+            helper.map(|helper| self.credentials.turn_away(helper, now));
+            return Err(error);
         }
         // Nothing fails from here on.
         if let Some(access) = access {
@@ -144,6 +148,8 @@ impl<N: Net> Reactor<N> {
         self.credentials.retune(config.auth.clone());
         if helper.is_some() {
             self.employ(helper);
+        } else if !config.asks_who() {
+            self.credentials.dismiss();
         }
         log::set_max_level(config.log_level);
         self.config = config;

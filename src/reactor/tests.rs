@@ -3,6 +3,7 @@
 
 mod identity;
 mod stop;
+mod verdicts;
 mod wall;
 
 use super::net::{Event, Net, Token};

@@ -7,7 +7,7 @@
 use super::Reactor;
 use super::net::Net;
 use crate::config::StartError;
-use crate::connection::time::{Ms, Turn};
+use crate::connection::time::Turn;
 use crate::helper::{self, Helper};
 
 /// Starts a helper.
@@ -47,6 +47,10 @@ impl<N: Net> Reactor<N> {
         if self.credentials.hear(turn.now) {
             log::error!("the helper has ended; requests with passwords get 503 until the next");
         }
+        self.wake(turn);
+    }
+
+    fn wake(&mut self, turn: &Turn<'_>) {
         while let Some(index) = self.credentials.next_answered() {
             if let Some(slot) = self.slots.get_mut(index) {
                 slot.connection.verdict(turn);
@@ -55,9 +59,16 @@ impl<N: Net> Reactor<N> {
         }
     }
 
-    /// Starts another helper when one has ended, and not more often than once a second.
-    pub(super) fn replace_helper(&mut self, now: Ms) {
-        if self.credentials.replace_at().is_none_or(|at| now < at) {
+    /// Once a turn: what went wrong is told, a helper that says nothing is killed, and another one
+    /// started when one has ended, not more often than once a second.
+    pub(super) fn tend_helper(&mut self, turn: &Turn<'_>) {
+        if self.credentials.kill_if_silent(turn.now) {
+            log::error!("the helper says nothing and is killed; requests with passwords get 503");
+        }
+        // Who asked in vain has found out for others, too, that there is no helper any more.
+        self.wake(turn);
+        self.tell_unreadable();
+        if !self.credentials.wants_another(turn.now) {
             return;
         }
         let helper = start_helper();
@@ -69,5 +80,16 @@ impl<N: Net> Reactor<N> {
             Err(error) => log::error!("{error}"),
         }
         self.employ(helper.ok());
+    }
+
+    /// What went wrong while credentials were looked at.
+    fn tell_unreadable(&mut self) {
+        if let Some(file) = self.credentials.unreadable() {
+            let file = String::from_utf8_lossy(file);
+            log::error!(
+                "{file} cannot be read, so none of its users is let in: it must be a file of at \
+                 most 64 KiB that the user of the server may read"
+            );
+        }
     }
 }

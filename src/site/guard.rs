@@ -58,7 +58,11 @@ impl Host {
             .auth
             .iter()
             .filter(|rule| rule.is_about(method) && about(&rule.pattern));
-        rules.find_map(|rule| authorize(rule, question, credentials, reply))
+        let refusal = rules.find_map(|rule| authorize(rule, question, credentials, reply));
+        if refusal.is_some() {
+            credentials.forget_user();
+        }
+        refusal
     }
 }
 

@@ -172,7 +172,7 @@ fn ask(site: &mut Site, method: Method, target: &str, lines: &[(&str, &str)]) ->
     let mut buffer = [0; 8192];
     let mut reply = Reply::new(&mut buffer);
     let means = Means { work: true };
-    let mut credentials = Credentials::new(AuthConfig::default());
+    let mut credentials = Credentials::new(AuthConfig::default(), 8);
     let content = site.answer(
         &request,
         &Client::Unix,
