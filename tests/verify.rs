@@ -23,7 +23,7 @@ use common::auth::{
 use common::http::{answers, only, read_answer};
 use common::root::Root;
 use common::server::Server;
-use common::{End, Heard, eventually, hear};
+use common::{End, Heard, eventually, hear, skip};
 use std::fs;
 use std::io::{ErrorKind, Write};
 use std::net::{Shutdown, TcpStream};
@@ -596,6 +596,44 @@ fn the_helper_has_nothing_of_the_server_and_ends_with_it() {
     // Without a rule there is none.
     let server = Server::start(root.path(), &[]);
     assert_eq!(helpers(&server), [0; 0]);
+    ends(server);
+}
+
+/// What a process has for itself, KiB.
+fn private_kib(pid: u32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+    let lines = text.lines().filter(|line| line.starts_with("Private_"));
+    let numbers = lines.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
+    Some(numbers.sum())
+}
+
+#[test]
+fn a_helper_takes_no_more_than_the_plan_says() {
+    // As many as it keeps, each as large as it may be.
+    let mut text = format!("{ALICE}{BOB}");
+    while text.len() < 65_000 {
+        text += &ALICE.replace("alice", &format!("user{}", text.len()));
+    }
+    let (root, users) = (root(), [(); 9].map(|()| Users::new(&text)));
+    let rules: Vec<String> = (0..9)
+        .map(|n| users[n].guard(&format!("/{n} *"), REALM))
+        .collect();
+    let rules: Vec<&str> = rules.iter().map(String::as_str).collect();
+    let server = guarded(&root, &users[0], &rules);
+    let pid = helper(&server);
+    let Some(before_kib) = private_kib(pid) else {
+        return skip("the memory of the helper", "no /proc/PID/smaps_rollup");
+    };
+    for n in 0..9 {
+        for user in ["alice", "bob"] {
+            let fields = basic(user, PASSWORD);
+            assert_eq!(status(&server, &format!("/{n}"), &fields), 404);
+        }
+    }
+    let kib = private_kib(pid).unwrap();
+    println!("private memory of the helper: {before_kib} KiB, and {kib} with its files");
+    // HELPER_BYTES of the plan.
+    assert!((before_kib..=800).contains(&kib), "{kib} KiB");
     ends(server);
 }
 
