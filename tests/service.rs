@@ -10,6 +10,7 @@
 
 mod common;
 
+use common::auth::{ALICE, Users, alice, helpers_of, request};
 use common::child::{NOBODY, adieu, after, as_other, is_root, page_at, refused, run, signal, told};
 use common::http::read_answer;
 use common::namespace::is_alone;
@@ -20,7 +21,7 @@ use common::{PATIENCE, eventually, skip};
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, symlink};
-use std::os::unix::net::{UnixDatagram, UnixListener};
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -144,6 +145,40 @@ fn the_background_returns_when_it_serves_and_leaves_its_caller() {
     background.stop();
     let text = place.text("log").unwrap();
     assert!(text.contains("stopped: accepted=1 "), "{text}");
+}
+
+#[test]
+fn in_the_background_each_server_has_its_helper_and_that_ends_with_it() {
+    let (place, users) = (Place::new(), Users::new(ALICE));
+    let background = Background::of(&place);
+    let control = format!("service.control={}", place.shown("control"));
+    let rule = users.guard("/ *", "Realm");
+    let start = || {
+        let command = at_socket(&place, &[&control, &rule]);
+        let run = run(into_background(&place, command));
+        assert_eq!((run.code, run.err.as_str()), (0, ""));
+        let pid = background.pid().expect("a pidfile");
+        let helpers = helpers_of(pid);
+        assert_eq!(helpers.len(), 1);
+        (pid, helpers[0])
+    };
+    let is_let_in = || {
+        let mut stream = UnixStream::connect(place.path("socket")).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let request = request("GET", "/", &alice());
+        stream.write_all(request.as_bytes()).unwrap();
+        assert_eq!(read_answer(&mut stream, false).status, 200);
+    };
+    let (first, helper) = start();
+    is_let_in();
+    let (second, further) = start();
+    assert!(first != second && helper != further);
+    is_let_in();
+    eventually("the first has ended", || is_gone(first));
+    eventually("its helper has ended", || is_gone(helper));
+    assert!(!is_gone(further));
+    background.stop();
+    eventually("the other helper has ended", || is_gone(further));
 }
 
 #[test]

@@ -470,6 +470,26 @@ fn tests_and_scripts_keep_what_holds_for_them_too() {
 }
 
 #[test]
+fn secrets_are_compared_in_constant_time() {
+    // No test could see the time of one comparison: what they are compared with is read here.
+    for (file, compared) in [
+        ("digest.rs", "one.ct_eq(other)"),
+        ("hash/known/text.rs", "right.as_bytes().ct_eq(text)"),
+        (
+            "hash/known/blowfish.rs",
+            "right.as_bytes().ct_eq(self.text)",
+        ),
+        (
+            "hash/known/plain.rs",
+            "padded(self.0).ct_eq(&padded(password)) & length",
+        ),
+    ] {
+        let text = read(&project().join("src/helper").join(file)).text;
+        assert!(text.contains(compared), "{file}: {compared}");
+    }
+}
+
+#[test]
 fn every_crate_of_the_manifest_has_its_room() {
     let manifest = read(&project().join("Cargo.toml")).text;
     let mut dependencies: Vec<&str> = manifest

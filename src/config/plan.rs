@@ -93,8 +93,8 @@ pub const NOT_BOUNDED: &[(&str, &str)] = &[
 
 /// The program text, its stack and the runtime: assumed, to be replaced by a measurement.
 const PROGRAM_BYTES: u64 = 1 << 20;
-/// The helper, beside what it shares with the server: 684 KiB with eight files of users of 64 KiB and
-/// every kind of hash (smaps_rollup, Private; 88 KiB before the first question), and 15 %.
+/// The helper, beside what it shares with the server: 684 KiB with eight files of users of 64 KiB
+/// and every kind of hash (smaps_rollup, Private; 88 KiB before the first question), and 15 %.
 const HELPER_BYTES: u64 = 800 * 1024;
 /// One connection in the kernel: TCP 2368, socket inode 832, file 192, dentry 192, security module
 /// 56, epoll 208 (Linux 6.18, slabinfo, 19,000 pairs).

@@ -152,7 +152,12 @@ pub(crate) fn zombies(server: &Server) -> usize {
 
 /// The helpers of a server.
 pub(crate) fn helpers(server: &Server) -> Vec<u32> {
-    children(server.pid()).1
+    helpers_of(server.pid())
+}
+
+/// The helpers of the server with this number.
+pub(crate) fn helpers_of(pid: u32) -> Vec<u32> {
+    children(pid).1
 }
 
 /// The one helper of a server.

@@ -216,6 +216,29 @@ fn two_rules_end_however_long_each_takes() {
 }
 
 #[test]
+fn what_a_request_was_told_from_memory_keeps_its_place() {
+    let mut table = table();
+    let other = b"/etc/others";
+    for n in 0..200 {
+        let password = format!("{n}");
+        verdict(&mut table, &password, 1, n, Verdict::Yes);
+    }
+    // The one whose time is over first.
+    let password = "136";
+    table.begin(4, true);
+    let looked = look_again(&mut table, FILE, password, 1, 200);
+    assert_eq!(looked, Looked::Yes);
+    let number = ticket(look_again(&mut table, other, password, 1, 200));
+    table.wait(number);
+    says(&mut table, Heard::Verdict(number, Verdict::Yes), 90_000);
+    table.begin(4, true);
+    for file in [FILE, other] {
+        let looked = look_again(&mut table, file, password, 1, 90_000);
+        assert_eq!(looked, Looked::Yes);
+    }
+}
+
+#[test]
 fn nobody_waits_beyond_the_budget_and_who_leaves_makes_room() {
     let mut table = table();
     for slot in 0..8 {
