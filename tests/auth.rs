@@ -338,6 +338,46 @@ fn each_site_has_its_own_users() {
     ends(server);
 }
 
+/// Each of these names something that is guarded.
+const SPELLINGS: &[&str] = &[
+    "/admin",
+    "/admin/",
+    "/admin/x.txt",
+    "/ADMIN",
+    "/ADMIN/x.txt",
+    "/AdMiN/X.TXT",
+    "/admin.",
+    "/Admin./x.txt",
+    "/admin../x.txt",
+    "/admin%20/x.txt",
+    "/admin%20./x.txt",
+    "/admin%2e",
+    "/%61dmin/x.txt",
+    "/%41DMIN/x.txt",
+    "/x/../admin/x.txt",
+    "/x/%2e%2e/admin/x.txt",
+    "/x/%2E./admin/x.txt",
+    "/./admin/x.txt",
+    "//admin/x.txt",
+    "///admin//x.txt",
+    "/admin/./x.txt",
+    "/admin/y/../x.txt",
+    "/admin/y/..",
+    "/admin?x",
+    "/admin/x.txt?/../..",
+    "http://h/admin/x.txt",
+    "http://h//ADMIN./x.txt",
+    "/admin.gz",
+    "/admin.BR",
+    "/app.js",
+    "/app.js.",
+    "/app.js.gz",
+    "/app.js.GZ",
+    "/app.js.gz.",
+    "/APP.JS.br",
+    "/app.js/",
+];
+
 #[test]
 fn no_spelling_gets_around_a_rule() {
     let (root, users) = (root(), Users::new(ALICE));
@@ -360,44 +400,7 @@ fn no_spelling_gets_around_a_rule() {
     }
     let app = users.guard("/app.js *", "App");
     let server = guarded(&root, &users, &[&app]);
-    for target in [
-        "/admin",
-        "/admin/",
-        "/admin/x.txt",
-        "/ADMIN",
-        "/ADMIN/x.txt",
-        "/AdMiN/X.TXT",
-        "/admin.",
-        "/Admin./x.txt",
-        "/admin../x.txt",
-        "/admin%20/x.txt",
-        "/admin%20./x.txt",
-        "/admin%2e",
-        "/%61dmin/x.txt",
-        "/%41DMIN/x.txt",
-        "/x/../admin/x.txt",
-        "/x/%2e%2e/admin/x.txt",
-        "/x/%2E./admin/x.txt",
-        "/./admin/x.txt",
-        "//admin/x.txt",
-        "///admin//x.txt",
-        "/admin/./x.txt",
-        "/admin/y/../x.txt",
-        "/admin/y/..",
-        "/admin?x",
-        "/admin/x.txt?/../..",
-        "http://h/admin/x.txt",
-        "http://h//ADMIN./x.txt",
-        "/admin.gz",
-        "/admin.BR",
-        "/app.js",
-        "/app.js.",
-        "/app.js.gz",
-        "/app.js.GZ",
-        "/app.js.gz.",
-        "/APP.JS.br",
-        "/app.js/",
-    ] {
+    for target in SPELLINGS {
         let answer = get(&server, target, "");
         assert_eq!(answer.status, 401, "{target}");
         assert!(!String::from_utf8_lossy(&answer.body).contains("secret"));
@@ -627,7 +630,7 @@ fn without_a_file_that_can_be_read_nobody_gets_in_until_there_is_one() {
     }
     // Who may not read it cannot say either.
     users.write(ALICE);
-    fs::set_permissions(path, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o000)).unwrap();
     match File::open(path) {
         Ok(_) => skip("a file without permissions", "root reads everything"),
         Err(_) => cannot_say(&server, "alice"),

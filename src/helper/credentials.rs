@@ -323,7 +323,7 @@ impl Credentials<Helper> {
     /// What is to be watched.
     #[must_use]
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
-        self.post.helper().map(Helper::fd)
+        self.post.helper.as_ref().map(Helper::fd)
     }
 }
 

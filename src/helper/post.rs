@@ -55,7 +55,7 @@ impl Works for Helper {
 /// The place that a helper fills. See the module.
 #[derive(Debug)]
 pub(super) struct Post<A> {
-    helper: Option<A>,
+    pub(super) helper: Option<A>,
     /// There is work for one.
     is_wanted: bool,
     leaving: Vec<A>,
@@ -83,15 +83,6 @@ impl<A: Works> Post<A> {
     /// There is a helper for good, or there will be one again.
     pub(super) fn is_wanted(&self) -> bool {
         self.is_wanted
-    }
-
-    pub(super) fn helper(&self) -> Option<&A> {
-        self.helper.as_ref()
-    }
-
-    #[cfg(test)]
-    pub(super) fn helper_mut(&mut self) -> Option<&mut A> {
-        self.helper.as_mut()
     }
 
     /// This one, or for now nobody, has the work from now on. One that was there has lost it; ask

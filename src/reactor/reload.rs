@@ -133,7 +133,9 @@ impl<N: Net> Reactor<N> {
             && let Err(error) = sink::direct(&config)
         {
             let now = self.net.now();
-            helper.map(|helper| self.credentials.turn_away(helper, now));
+            if let Some(helper) = helper {
+                self.credentials.turn_away(helper, now);
+            }
             return Err(error);
         }
         // Nothing fails from here on.

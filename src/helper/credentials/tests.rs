@@ -90,7 +90,7 @@ fn wait(table: &mut Credentials<Told>, slot: u16, password: &str, now: u64) -> u
 }
 
 fn helper(table: &mut Credentials<Told>) -> &mut Told {
-    table.post.helper_mut().unwrap()
+    table.post.helper.as_mut().unwrap()
 }
 
 fn says(table: &mut Credentials<Told>, heard: Heard, now: u64) -> bool {
@@ -401,7 +401,7 @@ fn helpers_that_do_not_end_are_not_many() {
     let mut employed = 0;
     for second in 1..100 {
         let now = Ms(1_000 * second);
-        if let Some(helper) = table.post.helper_mut() {
+        if let Some(helper) = &mut table.post.helper {
             helper.lives_on.set(true);
             helper.says.push_back(Heard::Gone);
         }

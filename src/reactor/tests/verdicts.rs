@@ -3,6 +3,7 @@
 use super::*;
 use crate::helper::{BUILT, Helper, Verdict, verdict_on};
 use crate::sys::pair;
+use crate::sys::signal::Signal;
 use std::os::fd::AsFd;
 
 /// Alice, with a password that is her name.
@@ -58,6 +59,39 @@ fn a_word_wakes_who_waits() {
         assert_eq!(status(&mut reactor), expected);
         assert_eq!(reactor.credentials.waiting(), 0);
     }
+}
+
+#[test]
+fn who_is_told_that_it_takes_too_long_does_not_wait_any_more() {
+    if !BUILT {
+        return;
+    }
+    let (mut reactor, other) = with_one_that_waits();
+    // Words for others come all the while.
+    for now_ms in (50_000..600_000).step_by(50_000) {
+        reactor.net().now_ms = now_ms;
+        pair::tell(other.as_fd(), &[0xff, 0xff, 0xff, 0xff, b'n']).unwrap();
+        reactor.net().events.push(readable(Token::Helper));
+        reactor.turn().unwrap();
+        assert_eq!(status(&mut reactor), "");
+    }
+    reactor.net().now_ms = 600_000;
+    reactor.turn().unwrap();
+    assert_eq!(status(&mut reactor), "503");
+    assert_eq!(reactor.credentials.waiting(), 0);
+}
+
+#[test]
+fn who_is_cut_while_it_waits_does_not_wait_any_more() {
+    if !BUILT {
+        return;
+    }
+    let (mut reactor, _other) = with_one_that_waits();
+    reactor.net().signals.push_back(Signal::Interrupt);
+    reactor.net().events.push(readable(Token::Signals));
+    reactor.turn().unwrap();
+    assert_eq!(reactor.net().closed.len(), 1);
+    assert_eq!(reactor.credentials.waiting(), 0);
 }
 
 #[test]
