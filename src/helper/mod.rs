@@ -2,7 +2,7 @@
 //! does.
 //!
 //! Owns the helper's start, its end, and the loop's end of the pair between them. What is said is
-//! [`message`]'s matter, what the helper does with it `child`'s. It must not wait, nor decide what
+//! `message`'s matter, what the helper does with it `child`'s. It must not wait, nor decide what
 //! a verdict means.
 //!
 //! Invariants: once it has started nothing here blocks or allocates; the helper ends when its
