@@ -1,17 +1,17 @@
 //! What two hundred wrong passwords a second cost everybody else: next to nothing.
 //!
-//! Runs the built program once for each cost of a hash. A client asks for a static file two thousand
-//! times a second, in rounds with and without somebody who tries passwords, in turns: so that
-//! whatever else the machine does, it does to both. Who has to wait asks for the next one late, and
-//! is as late with that: time counts from when it was due. Every try comes from another address, by way
-//! of a trusted proxy, and has another password, so that neither the pause nor the memory hides
-//! what it costs. Prints a table, and fails if the tries make others wait.
+//! Runs the built program once for each cost of a hash. A client asks for a static file two
+//! thousand times a second, in rounds with and without somebody who tries passwords, in turns: so
+//! that whatever else the machine does, it does to both. Who has to wait asks for the next one
+//! late, and is as late with that: time counts from when it was due. Every try comes from another
+//! address, by way of a trusted proxy, and has another password, so that neither the pause nor the
+//! memory hides what it costs. Prints a table, and fails if the tries make others wait.
 //!
 //! How "makes them wait" is judged: each round with tries is compared with the one without beside
 //! it, by the 99th percentile, and of all these the middle one counts. It must stand out from what
-//! the machine does anyway: the quiet quarter of the rounds with tries is above the noisy quarter of
-//! those without. Where hashes are slow most tries are turned away with 429, for the helper computes
-//! one at a time: that is counted, too.
+//! the machine does anyway: the quiet quarter of the rounds with tries is above the noisy quarter
+//! of those without. Where hashes are slow most tries are turned away with 429, for the helper
+//! computes one at a time: that is counted, too.
 
 #![allow(
     clippy::unwrap_used,
