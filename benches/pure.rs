@@ -205,7 +205,7 @@ impl Client {
             Err(reject) => panic!("{reject:?}"),
         };
         let verdict = request.verdict;
-        if !self.connection.may_join(&verdict) {
+        if !self.connection.may_join(&request) {
             return;
         }
         let mut reply = self.connection.reply(&mut self.output);

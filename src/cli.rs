@@ -399,15 +399,7 @@ mod tests {
     use crate::config::Symlinks;
 
     fn parsed(arguments: &[&str]) -> Result<Command, StartError> {
-        let sizes = Sizes {
-            slot_bytes: 256,
-            slot_side_bytes: 24,
-            work_bytes: 400,
-            shelf_bytes: 82_000,
-            access_line_bytes: 450,
-            access_bytes: 40_000,
-            fixed: vec![],
-        };
+        let sizes = Sizes::sample();
         parse(arguments.iter().map(OsString::from), &sizes)
     }
 

@@ -1,10 +1,12 @@
 //! adieu: a small HTTP/1.1 server for embedded Linux.
 //!
 //! The map of the crate. Imports point one way:
-//! `main -> config, reactor, service`; `service -> reactor, helper, site, report, config, sys`;
-//! `reactor -> site, helper, connection, report, config, sys`;
-//! `site -> helper, connection (types), config (read only), sys`;
-//! `helper -> connection (types), config (read only), sys`; `report -> connection (types), sys`;
+//! `main -> config, reactor, service`;
+//! `service -> reactor, helper, script, site, report, config, sys`;
+//! `reactor -> site, helper, script, connection, report, config, sys`;
+//! `site -> helper, script (the frame), connection (types), config (read only), sys`;
+//! `helper -> connection (types), config (read only), sys`;
+//! `script -> connection (replies), sys`; `report -> connection (types), sys`;
 //! `connection -> httparse only`; `sys -> libc only`. `tests/tidy.rs` holds these directions.
 
 pub mod cli;
@@ -13,6 +15,7 @@ pub mod connection;
 pub mod helper;
 pub mod reactor;
 pub mod report;
+pub mod script;
 pub mod service;
 pub mod site;
 pub mod sys;

@@ -13,8 +13,9 @@
 mod common;
 
 use adieu::config::network::Networks;
+use adieu::config::pattern::Pattern;
 use adieu::config::speaks::Speaks;
-use adieu::config::{AccessFormat, Config, Listen, SiteConfig};
+use adieu::config::{AccessFormat, Config, Listen, SiteConfig, UploadRule};
 use adieu::reactor::Reactor;
 use adieu::reactor::kernel::{Before, Kernel};
 use adieu::reactor::teardown::BUILT;
@@ -22,15 +23,16 @@ use adieu::report::access::Access;
 use adieu::site::Site;
 use common::http::read_answer;
 use common::root::Root;
+use common::uploads::{ask, bare, head, inbox, noise, nothing_is_left, put, put_chunked};
 use common::{PATIENCE, hear};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::thread;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
 
 thread_local! {
     /// Calls of the allocator by this thread. Const and without a destructor: counting allocates
@@ -80,7 +82,12 @@ struct Counted {
     address: SocketAddr,
     ask: Arc<Ask>,
     answers: Receiver<u64>,
+    thread: Option<JoinHandle<()>>,
+    /// There is one reactor at a time in a process, for it has the signals.
+    _alone: MutexGuard<'static, ()>,
 }
+
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// What the test asks the thread for.
 #[derive(Default)]
@@ -91,15 +98,18 @@ struct Ask {
 
 impl Counted {
     fn start(config: Config) -> Self {
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let ask = Arc::new(Ask::default());
         let asked = Arc::clone(&ask);
         let (tell_address, address) = mpsc::channel();
         let (tell, answers) = mpsc::channel();
-        thread::spawn(move || serve(&config, &asked, &tell_address, &tell));
+        let thread = thread::spawn(move || serve(&config, &asked, &tell_address, &tell));
         Self {
             address: address.recv_timeout(PATIENCE).expect("it is ready"),
             ask,
             answers,
+            thread: Some(thread),
+            _alone: alone,
         }
     }
 
@@ -123,6 +133,9 @@ impl Drop for Counted {
     fn drop(&mut self) {
         self.ask.end.store(true, Ordering::SeqCst);
         let _ = TcpStream::connect(self.address);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
 }
 
@@ -357,4 +370,50 @@ fn nothing_is_allocated_after_ready() {
         0,
         "1,200 connections allocate nothing"
     );
+}
+
+/// Uploads of all kinds: taken, refused before and in their bodies, and broken off.
+fn uploads(server: &Counted, root: &Root, body: &[u8]) {
+    let mut kept = server.connect();
+    let wait = "Expect: 100-continue\r\n";
+    kept.write_all(&head("PUT", "/inbox/x", wait, 5)).unwrap();
+    assert_eq!(read_answer(&mut kept, false).status, 100);
+    assert_eq!(ask(&mut kept, b"12345").status, 201);
+    for (request, status) in [
+        (put("/inbox/x", "", body), 204),
+        (put_chunked("/inbox/x", "", body, 3000), 204),
+        (put("/inbox/x", "If-None-Match: *\r\n", b"x"), 412),
+        (put("/inbox", "", b"x"), 409),
+        (put("/x", "", b"x"), 405),
+        (put("/inbox/tiny", "", &[b'x'; 100]), 413),
+        (bare("DELETE", "/inbox/x", ""), 204),
+        (bare("DELETE", "/inbox/x", ""), 404),
+    ] {
+        assert_eq!(ask(&mut kept, &request).status, status);
+    }
+    for request in [
+        put_chunked("/inbox/tiny", "", &[b'x'; 100], 1000),
+        put("/inbox/x", "", body)[..1000].to_vec(),
+    ] {
+        server.connect().write_all(&request).unwrap();
+    }
+    nothing_is_left(root);
+}
+
+#[test]
+fn uploads_allocate_nothing() {
+    let root = inbox();
+    let mut config = config(&root);
+    let rule = |pattern: &str, max_bytes| UploadRule {
+        pattern: Pattern::parse(pattern).unwrap(),
+        max_bytes,
+    };
+    config.site.uploads = vec![rule("/inbox", 1 << 20), rule("/inbox/tiny", 10)];
+    let server = Counted::start(config);
+    let body = noise(200_000, 1);
+    let before = server.calls();
+    for _ in 0..15 {
+        uploads(&server, &root, &body);
+    }
+    assert_eq!(server.calls() - before, 0, "uploads allocate nothing");
 }

@@ -139,6 +139,35 @@ fn every_form_of_hash_lets_in_who_knows_the_password_and_nobody_else() {
     ends(server);
 }
 
+/// What the tools of this machine make, of today's versions.
+#[test]
+fn users_that_the_real_tools_have_made_get_in() {
+    let tools: [(&str, &[&str]); 5] = [
+        ("htpasswd", &["-nbB", "-C", "5", "user", PASSWORD]),
+        ("htpasswd", &["-nbm", "user", PASSWORD]),
+        ("openssl", &["passwd", "-6", PASSWORD]),
+        ("openssl", &["passwd", "-5", PASSWORD]),
+        ("openssl", &["passwd", "-apr1", PASSWORD]),
+    ];
+    for (tool, arguments) in tools {
+        let Ok(made) = Command::new(tool).args(arguments).output() else {
+            common::skip("a tool that makes users", &format!("there is no {tool}"));
+            continue;
+        };
+        assert!(made.status.success(), "{made:?}");
+        let line = String::from_utf8(made.stdout).unwrap();
+        let line = match tool {
+            "htpasswd" => line,
+            _ => format!("user:{line}"),
+        };
+        let (root, users) = (root(), Users::new(&line));
+        let server = guarded(&root, &users, &[]);
+        assert_eq!(knocks(&server, "user", PASSWORD), 200, "{arguments:?}");
+        assert_eq!(knocks(&server, "user", "Wonderland"), 401, "{arguments:?}");
+        ends(server);
+    }
+}
+
 #[test]
 fn a_password_that_stands_there_as_it_is_counts_only_where_that_is_wanted() {
     let root = root();

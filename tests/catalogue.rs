@@ -18,11 +18,33 @@
 //! | - | files that sendfile(2) refuses | `tests/no_sendfile.rs` |
 //! | - | files above 4 GiB | `a_file_above_4_gib_has_its_whole_length` |
 //!
-//! These are left for what adieu does not have yet: passwords (CVE-2011-4362, CVE-2012-5640,
-//! CVE-2024-23771, CVE-2024-23770), aliases (CVE-2018-19052), dropped privileges (CVE-2013-4559),
-//! DAV (CVE-2026-27654), listings (CVE-2025-32108), CGI (CVE-2017-17562, CVE-2016-5385), uploads
-//! (CVE-2020-27304), an access log (the rest of CVE-2009-4490). A root that ignores case
-//! (CVE-2008-4360) needs such a file system mounted, and rules by path, of which there are none.
+//! About passwords, bodies and scripts:
+//!
+//! - CVE-2011-4362, bytes from 0x80 on in credentials, base64 that is none:
+//!   `no_value_makes_it_panic`
+//! - uhttpd 2026, a hash as the password:
+//!   `every_form_of_hash_lets_in_who_knows_the_password_and_nobody_else`
+//! - CVE-2012-5640, malformed lines of users:
+//!   `a_line_that_is_none_lets_nobody_in_and_hurts_nobody`
+//! - CVE-2024-23771, the time of a comparison:
+//!   `secrets_are_compared_in_constant_time`
+//! - CVE-2008-4360, rules that go by case:
+//!   `no_spelling_gets_around_a_rule`
+//! - CVE-2017-17562, CVE-2016-5385, names of a query or of a field in an environment:
+//!   `the_environment_is_exactly_this`
+//! - CVE-2020-27304, uploads that climb out of the root:
+//!   `nothing_outside_the_root_is_changed`
+//! - CVE-2022-41556, a FIN in the middle of a chunk:
+//!   `a_client_that_goes_in_the_middle_leaves_nothing`
+//! - CVE-2025-46728, chunks of uploads beyond their bound:
+//!   `chunks_beyond_the_bound_are_refused_at_the_size_line_that_says_so`
+//! - CVE-2009-4490, escapes in lines of the log:
+//!   `every_byte_alone_is_harmless_in_both_forms`
+//!
+//! These are about what adieu does not have: passwords as flags (CVE-2024-23770), DAV
+//! (CVE-2026-27654). Aliases (CVE-2018-19052), dropped privileges (CVE-2013-4559) and listings
+//! (CVE-2025-32108) are shown where these are tested: `tests/sites.rs`, `tests/service.rs`,
+//! `tests/listing.rs`. No file system that ignores case is mounted for a test.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -365,6 +365,27 @@ fn every_name_that_is_shown_leads_to_its_file() {
 // ---- what it costs ----------------------------------------------------------------------------
 
 #[test]
+fn the_place_of_unfinished_uploads_is_not_shown() {
+    let root = Root::new();
+    for name in [".adieu-uploads", "sub/.ADIEU-UPLOADS.", ".adieu"] {
+        fs::create_dir_all(root.path().join(name)).unwrap();
+    }
+    fs::write(root.path().join(".adieu-uploads/x"), "x").unwrap();
+    symlink(".adieu-uploads", root.path().join("link")).unwrap();
+    symlink(".adieu-uploads/x", root.path().join("file")).unwrap();
+    let _ = fs::remove_file(root.path().join("index.html"));
+    let keys = ["site.listing=on", "site.dotfiles=serve"];
+    let server = Server::start(root.path(), &keys);
+    assert!(get(&server, "/sub/").names().is_empty());
+    let shown = get(&server, "/").names();
+    assert!(shown.contains(&b".adieu/".to_vec()));
+    for hidden in [&b".adieu-uploads/"[..], b"link", b"link/", b"file"] {
+        assert!(!shown.contains(&hidden.to_vec()), "{shown:?}");
+    }
+    peace(server);
+}
+
+#[test]
 fn ten_thousand_long_names_take_no_memory() {
     let root = Root::new();
     fill(&root, "small", (0..600).map(long_name));

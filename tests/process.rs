@@ -307,6 +307,7 @@ fn ignored_signals() {
         libc::SIGUSR1,
         libc::SIGUSR2,
         libc::SIGPIPE,
+        libc::SIGXFSZ,
     ] {
         // SAFETY: the call takes a number; the signal is ignored, or ends this process, which is
         // what would be wrong.

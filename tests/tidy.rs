@@ -30,7 +30,9 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ),
     (
         "service",
-        &["reactor", "helper", "site", "report", "config", "sys"],
+        &[
+            "reactor", "helper", "script", "site", "report", "config", "sys",
+        ],
         &["log"],
     ),
     ("cli", &["config"], &["lexopt"]),
@@ -38,7 +40,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     ("connection", &[], &["httparse"]),
     (
         "site",
-        &["helper", "connection", "config", "sys"],
+        &["helper", "script", "connection", "config", "sys"],
         &["httpdate", "base64ct"],
     ),
     (
@@ -46,9 +48,18 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
         &["connection", "config", "sys"],
         &["base64ct", "bcrypt", "md5", "sha2", "sha_crypt", "subtle"],
     ),
+    ("script", &["connection", "sys"], &[]),
     (
         "reactor",
-        &["site", "helper", "connection", "report", "config", "sys"],
+        &[
+            "site",
+            "helper",
+            "script",
+            "connection",
+            "report",
+            "config",
+            "sys",
+        ],
         &["mio", "slab", "httpdate", "log"],
     ),
     (
@@ -95,6 +106,9 @@ const FEATURE_FILES: &[&str] = &[
     "src/helper/hash.rs",
     "src/site/basic.rs",
     "src/helper/digest.rs",
+    "src/site/upload.rs",
+    "src/script/mod.rs",
+    "src/site/script.rs",
     "src/helper/credentials.rs",
 ];
 

@@ -3,10 +3,11 @@
 //! A case is `--- name`, then `<<<` bytes in and `>>>` bytes expected (escapes `\r \n \t \\ \xNN`,
 //! `{N*text}` repeats), perhaps `fin` (the client shuts its side at the end) or `steps` (what is
 //! answered depends on when it arrives: run as written only), and `===` the state or the reason at
-//! the end. In `preface.txt` the connection begins with a preface of the PROXY protocol, and whom
-//! it names comes out as `<name>`. `>>> @400`, `@404 keep`, `@hello`, `@hello close` ... stand for
-//! whole responses. Every case runs whole, split at every byte, and byte by byte; the bytes out
-//! must be the same.
+//! the end. In `uploads.txt` the site keeps bodies at `/keep`, and `@kept word` is the answer to
+//! one that is kept, with its content. In `preface.txt` the connection begins with a preface of the
+//! PROXY protocol, and whom it names comes out as `<name>`. `>>> @400`, `@404 keep`, `@hello`,
+//! `@hello close` ... stand for whole responses. Every case runs whole, split at every byte, and
+//! byte by byte; the bytes out must be the same.
 
 #![allow(
     clippy::panic,
@@ -16,7 +17,7 @@
     reason = "a test fails by panicking, helpers of tests too"
 )]
 
-use adieu::connection::head::{Field, Method, NO_FIELD, Request, Target};
+use adieu::connection::head::{Field, Framing, Method, NO_FIELD, Request, Target};
 use adieu::connection::limits::{FIELDS_MAX, Limits};
 use adieu::connection::linger::Queues;
 use adieu::connection::reply::{Reply, Status};
@@ -27,6 +28,10 @@ use std::path::Path;
 
 const HALF: usize = 8192;
 const FILE: &[u8] = b"hello";
+/// The largest body that `/keep` takes, bytes.
+const KEEP_BYTES: u64 = 20;
+/// What is kept of a body by one call: less than has come, as a disk may do.
+const KEPT_AT_ONCE: usize = 3;
 
 /// One connection with its buffer, its kernel and a site of five pages.
 struct Wire {
@@ -43,6 +48,16 @@ struct Wire {
     end: Option<String>,
     /// Pieces of the answer that flows: bytes, and how many of the file follow them.
     pieces: Vec<(&'static [u8], u64)>,
+    /// What is kept of the body that flows.
+    kept: Vec<u8>,
+}
+
+/// What the site says to a request.
+enum Made {
+    /// This follows the head that is written.
+    Answer(Content),
+    /// Its body is kept first.
+    Store,
 }
 
 impl Wire {
@@ -63,6 +78,7 @@ impl Wire {
             acks: false,
             end: None,
             pieces: Vec::new(),
+            kept: Vec::new(),
         }
     }
 
@@ -114,6 +130,7 @@ impl Wire {
             }
         }
         match need.read {
+            Read::Feed => panic!("nothing here is a script"),
             Read::Nothing => return false,
             Read::Into if !self.kernel.is_empty() => {
                 let space = self.connection.space(&mut self.input);
@@ -129,11 +146,18 @@ impl Wire {
                 self.connection.discarded(u64::try_from(n).unwrap(), &turn);
                 self.connection.tick(self.queues(), &turn);
             }
-            Read::Into | Read::Discard(_) if self.fin => {
+            Read::Store(max) if !self.kernel.is_empty() => {
+                assert!(max > 0, "asked to keep nothing");
+                let n = usize::try_from(max).unwrap().min(self.kernel.len());
+                self.kept.extend(self.kernel.drain(..n));
+                let bytes = u64::try_from(n).unwrap();
+                self.connection.stored_unseen(bytes, &turn);
+            }
+            Read::Into | Read::Discard(_) | Read::Store(_) if self.fin => {
                 self.fin = false;
                 self.connection.peer_eof(queues, &turn);
             }
-            Read::Into | Read::Discard(_) => return false,
+            Read::Into | Read::Discard(_) | Read::Store(_) => return false,
         }
         true
     }
@@ -156,6 +180,14 @@ impl Wire {
                 self.sent.extend_from_slice(format!("<{name}>").as_bytes());
             }
             Act::Answer => return self.answer(turn),
+            Act::Store => {
+                let content = self.connection.content(&self.input);
+                assert!(!content.is_empty(), "asked to keep nothing");
+                let n = content.len().min(KEPT_AT_ONCE);
+                self.kept.extend_from_slice(&content[..n]);
+                self.connection.stored(n, &self.input, turn);
+            }
+            Act::Conclude => self.conclude(turn),
             Act::Refuse(reject) => {
                 self.connection.refuse(reject, &mut self.output, turn);
             }
@@ -178,11 +210,22 @@ impl Wire {
             }
         };
         let verdict = request.verdict;
-        if !self.connection.may_join(&verdict) {
+        if !self.connection.may_join(&request) {
             return true;
         }
         let mut reply = self.connection.reply(&mut self.output);
-        let content = site(&request, &mut reply);
+        let content = match site(&request, &mut reply) {
+            Made::Answer(content) => content,
+            Made::Store if verdict.framing == Framing::None => kept(&[], &mut reply),
+            Made::Store => {
+                self.kept.clear();
+                let taken = self
+                    .connection
+                    .await_store(&verdict, KEEP_BYTES, &self.input, turn);
+                assert_eq!(taken, Taken::Body);
+                return true;
+            }
+        };
         let taken = self
             .connection
             .answered(&verdict, reply, content, &self.input, turn);
@@ -198,6 +241,14 @@ impl Wire {
             }
         }
         true
+    }
+
+    /// The body is there.
+    fn conclude(&mut self, turn: &Turn<'_>) {
+        let mut reply = self.connection.reply(&mut self.output);
+        let content = kept(&self.kept, &mut reply);
+        let taken = self.connection.concluded(reply, content, &self.input, turn);
+        assert!(matches!(taken, Taken::Yes { file: 0, .. }), "{taken:?}");
     }
 
     /// The input is over: what is sent is acknowledged, and the client closes if it is to.
@@ -225,14 +276,21 @@ fn turn(limits: &Limits) -> Turn<'_> {
     }
 }
 
-/// `/` is a file, `/sized` and `/unsized` come in pieces, `/304` is unchanged, `/in` takes a body,
-/// everything else is not there.
-fn site(request: &Request<'_>, reply: &mut Reply<'_>) -> Content {
+/// `/` is a file, `/sized` and `/unsized` come in pieces, `/304` is unchanged, `/in` takes a body
+/// and throws it away, `/keep` keeps one, everything else is not there.
+fn site(request: &Request<'_>, reply: &mut Reply<'_>) -> Made {
     let path = match request.target {
         Target::Path { path, .. } => path,
         Target::Asterisk | Target::Authority => b"*",
     };
-    match (request.method, path) {
+    let content = match (request.method, path) {
+        (Method::Put, b"/keep") => match request.verdict.framing {
+            Framing::Length(bytes) if bytes > KEEP_BYTES => {
+                reply.status(Status::CONTENT_TOO_LARGE);
+                Content::Page
+            }
+            Framing::None | Framing::Length(_) | Framing::Chunked => return Made::Store,
+        },
         (Method::Get | Method::Head, b"/") => {
             reply.status(Status::OK);
             Content::File(5)
@@ -271,7 +329,15 @@ fn site(request: &Request<'_>, reply: &mut Reply<'_>) -> Content {
             reply.status(Status::NOT_IMPLEMENTED);
             Content::Page
         }
-    }
+    };
+    Made::Answer(content)
+}
+
+/// The answer to a body that is kept: what it was.
+fn kept(body: &[u8], reply: &mut Reply<'_>) -> Content {
+    reply.status(Status::CREATED);
+    reply.field("Kept", body.escape_ascii().to_string().as_bytes());
+    Content::Empty
 }
 
 // ---- cases
@@ -341,6 +407,17 @@ fn expected(text: &str) -> Vec<u8> {
         return bytes(text);
     };
     let (what, how) = name.split_once(' ').unwrap_or((name, ""));
+    if what.starts_with("kept") {
+        let connection = match what {
+            "kept" => "",
+            "kept-alive" => "Connection: keep-alive\\r\\n",
+            "kept-close" => "Connection: close\\r\\n",
+            _ => panic!("what is {what:?}"),
+        };
+        return bytes(&format!(
+            "HTTP/1.1 201 Created\\r\\nKept: {how}\\r\\n{connection}Content-Length: 0\\r\\n\\r\\n"
+        ));
+    }
     let connection = match (what, how) {
         ("hello" | "head" | "empty" | "304" | "options", "") | (_, "keep" | "head-keep") => "",
         (_, "keep-alive") => "Connection: keep-alive\\r\\n",

@@ -5,6 +5,7 @@
 //! are there is found out when they are opened.
 
 use super::logs::{LogTarget, TARGETS};
+use super::pattern::Pattern;
 use super::{AccessFormat, Coding, Config, Dotfiles, SiteConfig, StartError, rules, service};
 use crate::connection::limits::REPLY_ROOM_BYTES;
 use std::path::PathBuf;
@@ -171,6 +172,7 @@ fn of_site(section: &str, site: &SiteConfig, config: &Config) -> Option<Contradi
         })
         .or_else(|| of_aliases(section, site))
         .or_else(|| of_access(section, site))
+        .or_else(|| of_scripts(section, site))
         .or_else(|| of_rules(section, site, config))
 }
 
@@ -233,8 +235,29 @@ fn of_access(section: &str, site: &SiteConfig) -> Option<Contradiction> {
     Some(Contradiction::new(format!("{section}.access"), what, cure))
 }
 
+/// A file that is sent for other paths, and is a script: it would never be sent.
+fn of_scripts(section: &str, site: &SiteConfig) -> Option<Contradiction> {
+    let pages = site.error_pages.iter().map(|page| &page.path);
+    let pages = pages.map(|path| ("error_pages", path));
+    let mut all = pages.chain([("fallback", &site.fallback)]);
+    let is_script = |path: &str| {
+        let path = Pattern::parse(path).ok().and_then(|path| path.as_path());
+        let mut rules = site.scripts.iter();
+        path.is_some_and(|path| rules.any(|rule| rule.pattern.matches_any_case(&path)))
+    };
+    let (key, path) = all.find(|(_, path)| is_script(path))?;
+    let what = format!("\"{path}\" is a script by {section}.scripts, and is never sent as a file");
+    let cure = "name a file that is none";
+    Some(Contradiction::new(format!("{section}.{key}"), what, cure))
+}
+
 fn of_rules(section: &str, site: &SiteConfig, config: &Config) -> Option<Contradiction> {
     let at = |key: &str| format!("{section}.{key}");
+    if !site.scripts.is_empty() && config.buffers == 1 && config.connections > 1 {
+        let what = "a script may hold a buffer for as long as it runs, and there is one".to_owned();
+        let cure = "set memory.buffers to 2 at least, or memory.connections to 1";
+        return Some(Contradiction::new("memory.buffers".to_owned(), what, cure));
+    }
     let made_up = |to: &str| to.contains(rules::HOST) && site.hosts.is_empty();
     if let Some(rule) = site.redirects.iter().find(|rule| made_up(&rule.to)) {
         let what = format!("\"{rule}\" has {{host}}, and the site has no host");

@@ -324,15 +324,7 @@ mod tests {
         for (name, text) in pairs {
             draft.set(name, text, "adieu.toml:3")?;
         }
-        draft.finish(&Sizes {
-            slot_bytes: 256,
-            slot_side_bytes: 24,
-            work_bytes: 400,
-            shelf_bytes: 82_000,
-            access_line_bytes: 450,
-            access_bytes: 40_000,
-            fixed: vec![],
-        })
+        draft.finish(&Sizes::sample())
     }
 
     fn fault(pairs: &[(&str, &str)]) -> String {
@@ -348,21 +340,7 @@ mod tests {
             (setup.config.buffers, setup.config.connections_per_address),
             (32, 96)
         );
-        assert_eq!(
-            setup.plan,
-            Plan::of(
-                &setup.config,
-                &Sizes {
-                    slot_bytes: 256,
-                    slot_side_bytes: 24,
-                    work_bytes: 400,
-                    shelf_bytes: 82_000,
-                    access_line_bytes: 450,
-                    access_bytes: 40_000,
-                    fixed: vec![]
-                }
-            )
-        );
+        assert_eq!(setup.plan, Plan::of(&setup.config, &Sizes::sample()));
     }
 
     #[test]
@@ -452,6 +430,19 @@ mod tests {
                 &[("site.aliases", "/x/.y /srv/y")],
                 "site.aliases: \"/x/.y /srv/y\" has a name with a dot in front, and \
                  site.dotfiles hides it; choose another path, or set site.dotfiles to serve",
+            ),
+            (
+                &[
+                    ("site.scripts", "*.php /bin/x"),
+                    ("site.fallback", "/app.PHP"),
+                ],
+                "site.fallback: \"/app.PHP\" is a script by site.scripts, and is never sent as a \
+                 file; name a file that is none",
+            ),
+            (
+                &[("site.scripts", "/cgi"), ("site.error_pages", "404 /cgi/a")],
+                "site.error_pages: \"/cgi/a\" is a script by site.scripts, and is never sent as a \
+                 file; name a file that is none",
             ),
             (
                 &[

@@ -11,7 +11,9 @@ pub use super::key::{Apply, Key};
 use super::key::{Place, distance};
 use super::network::Networks;
 use super::rules::{Access, Alias, ErrorPage, ExtraField, MediaType, Redirect, Rule};
+use super::script::ScriptRule;
 use super::speaks::Speaks;
+use super::upload::UploadRule;
 use super::value::{Kind, Lines, Unit, Value};
 use super::{AccessFormat, Dotfiles, Mode, Symlinks, UnknownHost};
 use crate::connection::limits::FIELDS_MAX;
@@ -91,6 +93,7 @@ macro_rules! rules {
 
 /// An hour: longer timeouts hide a fault.
 const HOUR_MS: u64 = 3_600_000;
+const DAY_MS: u64 = 24 * HOUR_MS;
 /// 1 TiB: the bound of what is counted but not held.
 const TIB: u64 = 1 << 40;
 /// Slots: the index of a token has 16 bits, and the listeners need some.
@@ -221,6 +224,10 @@ pub const KEYS: &[Key] = &[
         "Who may ask: every rule that matches must let the client in; else 403."),
     rules!("site.auth", AuthRule, auth,
         "Who must be a user of a file, for these methods (* for all); else 401."),
+    rules!("site.uploads", UploadRule, uploads,
+        "Where PUT and DELETE change files, and the largest such file."),
+    rules!("site.scripts", ScriptRule, scripts,
+        "Files that are scripts: executed, or given to their interpreter."),
     number!("memory.total", Bytes, 0, TIB, Restart, memory_total_bytes,
         "All memory, the kernel's share included; derives the slots. 0: no total."),
     number!("memory.connections", Count, 1, 65_000, Restart, connections,
@@ -250,6 +257,8 @@ pub const KEYS: &[Key] = &[
         "A request whose credentials are not looked at in so long gets 503."),
     number!("timeout.body_ms", Milliseconds, 100, HOUR_MS, Reload, limits.body_ms,
         "From the first byte of a request body to its end; above: 408."),
+    number!("timeout.upload_ms", Milliseconds, 100, DAY_MS, Reload, limits.upload_ms,
+        "From the first byte of an upload to its end; above: 408."),
     number!("timeout.body_window_ms", Milliseconds, 100, HOUR_MS, Reload, limits.body_window_ms,
         "The window in which a body must bring timeout.body_window_bytes."),
     number!("timeout.body_window_bytes", Bytes, 0, 1 << 20, Reload, limits.body_window_bytes,
@@ -304,6 +313,35 @@ pub const KEYS: &[Key] = &[
         "Wrong passwords of one address before it must pause."),
     number!("auth.pause_ms", Milliseconds, 0, HOUR_MS, Reload, auth.pause_ms,
         "So long it must pause after each further one, and gets 429."),
+    number!("upload.at_once", Count, 1, 1024, Restart, uploads,
+        "Uploads on their way at the same time; above: 503."),
+    other!(Server, "upload.sync", Kind::Switch, Reload, upload_sync,
+        "Answer an upload when it is on its disk (fsync), not when it is written.",
+        Value::Switch(on) => on, |v: &bool| Value::Switch(*v)),
+    number!("script.at_once", Count, 1, 64, Restart, script.at_once,
+        "Scripts that run at the same time; further requests wait."),
+    number!("script.waiting", Count, 0, 256, Restart, script.waiting,
+        "Requests that wait for a script to end; above: 503."),
+    number!("script.queue_ms", Milliseconds, 0, HOUR_MS, Reload, limits.queue_ms,
+        "A request that has waited so long gets 503."),
+    number!("script.first_byte_ms", Milliseconds, 100, HOUR_MS, Reload, limits.first_byte_ms,
+        "A script that has not begun its answer after this ends: 504."),
+    number!("script.total_ms", Milliseconds, 100, 24 * HOUR_MS, Reload, script.total_ms,
+        "A script ends after this, whatever it does: 504, or its answer is cut."),
+    number!("script.kill_ms", Milliseconds, 0, 60_000, Reload, script.kill_ms,
+        "From SIGTERM to SIGKILL, for a script that must end."),
+    number!("script.body_bytes", Bytes, 0, TIB, Reload, script.body_bytes,
+        "Longest request body that a script gets; above: 413."),
+    number!("script.spool_bytes", Bytes, 0, 64 << 20, Reload, script.spool_bytes,
+        "Longest body without a length, kept in memory; above: 413. 0: 411."),
+    number!("script.output_bytes", Bytes, 0, TIB, Reload, script.output_bytes,
+        "Longest answer of a script; above it is cut. 0: no bound."),
+    number!("script.processes", Count, 0, 65_535, Reload, script.processes,
+        "Processes of the server's user, for scripts (RLIMIT_NPROC). 0: no bound."),
+    number!("script.memory_bytes", Bytes, 0, TIB, Reload, script.memory_bytes,
+        "Address space of each process of a script (RLIMIT_AS). 0: no bound."),
+    number!("script.cpu_s", Seconds, 0, 86_400, Reload, script.cpu_s,
+        "Processor time of each process of a script (RLIMIT_CPU). 0: no bound."),
     other!(Server, "service.user", Kind::Word, Restart, service.user,
         "USER or USER:GROUP that the server becomes once it listens.",
         Value::Word(word) => word, |v: &String| Value::Word(v.clone())),
@@ -367,7 +405,7 @@ mod tests {
                 sections.push(section);
             }
         }
-        assert_eq!(KEYS.len(), 68);
+        assert_eq!(KEYS.len(), 85);
     }
 
     #[test]

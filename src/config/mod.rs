@@ -22,10 +22,12 @@ mod origin;
 pub mod pattern;
 pub mod plan;
 pub mod rules;
+mod script;
 mod service;
 mod site;
 pub mod speaks;
 mod target;
+mod upload;
 pub mod value;
 mod written;
 
@@ -38,9 +40,11 @@ pub use logs::{AccessFormat, LogTarget};
 pub use mode::Mode;
 pub use origin::{Origin, Origins};
 pub use plan::{Fixed, Plan, Sizes};
+pub use script::{ScriptConfig, ScriptRule};
 pub use service::{LISTENERS_MAX, Owner, ServiceConfig};
 pub use site::{Coding, Dotfiles, NamedSite, SiteConfig, Symlinks, UnknownHost};
 pub use target::Target;
+pub use upload::UploadRule;
 
 use crate::connection::limits::Limits;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -91,6 +95,12 @@ pub struct Config {
     pub linger2_s: u8,
     /// How long credentials are believed, and how often they may be wrong.
     pub auth: AuthConfig,
+    /// Uploads on their way at the same time.
+    pub uploads: u16,
+    /// They are answered when they are on their disk.
+    pub upload_sync: bool,
+    /// What scripts may use.
+    pub script: ScriptConfig,
     /// How it lives as a service.
     pub service: ServiceConfig,
     /// Log level.
@@ -138,11 +148,60 @@ impl Config {
         config
     }
 
+    /// Some site lets clients put files.
+    #[must_use]
+    pub fn takes_uploads(&self) -> bool {
+        let named = self.sites.iter().map(|named| &named.site);
+        named
+            .chain([&self.site])
+            .any(|site| !site.uploads.is_empty())
+    }
+
+    /// Something is to be started beside the server: scripts, or waiting for a disk.
+    #[must_use]
+    pub fn needs_starter(&self) -> bool {
+        self.runs_scripts() || (self.upload_sync && self.takes_uploads())
+    }
+
+    /// Places for uploads; none where none are taken. An upload may take its time, and is not
+    /// evicted: at most half of the slots, so that others get in.
+    #[must_use]
+    pub fn upload_places(&self) -> u16 {
+        match self.takes_uploads() {
+            true => self.uploads.min(self.connections / 2).max(1),
+            false => 0,
+        }
+    }
+
+    /// Places for scripts; none where none are run. Each may hold a buffer for as long as it takes,
+    /// so at most a quarter of the buffers.
+    #[must_use]
+    pub fn script_places(&self) -> u16 {
+        match self.runs_scripts() {
+            true => self.script.at_once.min(self.buffers / 4).max(1),
+            false => 0,
+        }
+    }
+
+    /// Requests that may wait for such a place, with their buffers: at most a quarter of these.
+    #[must_use]
+    pub fn script_waiting(&self) -> u16 {
+        self.script.waiting.min(self.buffers / 4)
+    }
+
     /// Some request must show credentials, so a helper is needed that looks at them.
     #[must_use]
     pub fn asks_who(&self) -> bool {
         let named = self.sites.iter().map(|named| &named.site);
         named.chain([&self.site]).any(|site| !site.auth.is_empty())
+    }
+
+    /// Some request is answered by a script, so a starter is needed.
+    #[must_use]
+    pub fn runs_scripts(&self) -> bool {
+        let named = self.sites.iter().map(|named| &named.site);
+        let mut all = named.chain([&self.site]);
+        all.any(|site| !site.scripts.is_empty())
     }
 
     /// Replaces the zeros that stand for "derived from memory.connections" by their numbers:
@@ -186,6 +245,9 @@ impl Default for Config {
             send_bytes: 16384,    // no loss on a local network; the kernel doubles it
             linger2_s: 5,         // survives two lost packets; 256 bytes per silent peer
             auth: AuthConfig::default(),
+            uploads: 16,        // a family's telephones, two uploads each
+            upload_sync: false, // flash takes seconds, and a rename in order suffices mostly
+            script: ScriptConfig::default(),
             service: ServiceConfig::default(),
             log_level: log::LevelFilter::Info,
             log_target: "stderr".to_owned(),

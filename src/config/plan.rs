@@ -1,8 +1,11 @@
 //! The memory plan: what adieu and the kernel hold for it at worst, as one sum.
 //!
-//! Owns the arithmetic and the measured peaks it rests on. It must not measure or allocate what it
-//! names. Invariants: the sum grows with the number of connections and never overflows (it
-//! saturates); each measured peak lies below its formula.
+//! Owns the arithmetic, and adieu's own lines. It must not measure or allocate what it names.
+//! Invariant: the sum grows with the number of connections and never overflows (it saturates).
+
+mod kernel;
+
+pub use kernel::{receive_peak_bytes, send_peak_bytes};
 
 use super::{AccessFormat, Config, StartError};
 use std::fmt;
@@ -29,12 +32,37 @@ pub struct Sizes {
     pub work_bytes: usize,
     /// Where the names of listings are put in order, if a site lists directories.
     pub shelf_bytes: usize,
+    /// What is kept of an upload, for each that is on its way.
+    pub upload_bytes: usize,
+    /// What bodies flow through that are kept.
+    pub through_bytes: usize,
+    /// What is kept of a script, for each that runs.
+    pub script_bytes: usize,
     /// What is kept of a response for the access log, for each slot and each buffer.
     pub access_line_bytes: usize,
     /// What the access log takes beside that.
     pub access_bytes: usize,
     /// Blocks that do not depend on the number of connections.
     pub fixed: Vec<Fixed>,
+}
+
+#[cfg(test)]
+impl Sizes {
+    /// Near enough for tests, but for what is fixed.
+    pub(crate) fn sample() -> Self {
+        Self {
+            slot_bytes: 256,
+            slot_side_bytes: 24,
+            work_bytes: 400,
+            shelf_bytes: 82_000,
+            upload_bytes: 450,
+            script_bytes: 18_000,
+            through_bytes: 65_536,
+            access_line_bytes: 450,
+            access_bytes: 40_000,
+            fixed: vec![],
+        }
+    }
 }
 
 /// One line of the plan.
@@ -96,50 +124,6 @@ const PROGRAM_BYTES: u64 = 1 << 20;
 /// The helper, beside what it shares with the server: 684 KiB with eight files of users of 64 KiB
 /// and every kind of hash (smaps_rollup, Private; 88 KiB before the first question), and 15 %.
 const HELPER_BYTES: u64 = 800 * 1024;
-/// One connection in the kernel: TCP 2368, socket inode 832, file 192, dentry 192, security module
-/// 56, epoll 208 (Linux 6.18, slabinfo, 19,000 pairs).
-const SLABS_BYTES: u64 = 3848;
-/// A socket that waits to be accepted still has the default receive buffer: 132 kB were pinned.
-const WAITING_PEAK_BYTES: u64 = 132_000;
-/// What the kernel keeps of a closed socket that waits for the client's FIN.
-const LEFTOVER_BYTES: u64 = 256;
-/// What the kernel lets in over the double that it makes of a receive size: one more packet, up to
-/// 64 KiB and its book-keeping.
-const RECEIVE_EXCESS_BYTES: u64 = 80 * 1024;
-/// What it lets out over the double that it makes of a send size: one more buffer of 32 KiB and its
-/// book-keeping.
-const SEND_EXCESS_BYTES: u64 = 40 * 1024;
-
-/// The most one client can pin by sending what is not read, bytes; the size is SO_RCVBUF, set after
-/// accept. The highest points that `tests/limits.rs` saw on Linux 6.18 over loopback, from segments
-/// of one byte, and different in every run: above 87,143 at 8 KiB, 82,088 at 16 KiB, 99,584 at
-/// 32 KiB, 192,882 at 64 KiB.
-#[must_use]
-pub const fn receive_peak_bytes(size_bytes: u64) -> u64 {
-    with_margin(
-        size_bytes
-            .saturating_mul(2)
-            .saturating_add(RECEIVE_EXCESS_BYTES),
-    )
-}
-
-/// The most one client can pin by not reading, bytes; the size is SO_SNDBUF. The highest points
-/// that `tests/limits.rs` saw: 48,448 at 8 KiB, 56,396 at 16 KiB, 102,284 at 32 KiB, 166,416 at 64
-/// KiB, 553,920 at 256 KiB.
-#[must_use]
-pub const fn send_peak_bytes(size_bytes: u64) -> u64 {
-    with_margin(
-        size_bytes
-            .saturating_mul(2)
-            .saturating_add(SEND_EXCESS_BYTES),
-    )
-}
-
-/// A peak and 15 %, rounded up: other kernels count their segments differently.
-const fn with_margin(peak_bytes: u64) -> u64 {
-    peak_bytes.saturating_mul(115).div_ceil(100)
-}
-
 /// `usize` never has more than 64 bits here; if it had, the sum saturates.
 fn wide(n: usize) -> u64 {
     u64::try_from(n).unwrap_or(u64::MAX)
@@ -152,7 +136,7 @@ impl Plan {
         let mut config = config.clone();
         config.settle();
         let mut lines = own_lines(&config, sizes);
-        lines.extend(kernel_lines(&config));
+        lines.extend(kernel::lines(&config));
         let sum_bytes = lines
             .iter()
             .map(Line::total_bytes)
@@ -164,70 +148,118 @@ impl Plan {
 /// What adieu holds itself.
 fn own_lines(config: &Config, sizes: &Sizes) -> Vec<Line> {
     let connections = u64::from(config.connections);
+    let buffers = u64::from(config.buffers);
+    let both_halves = u64::from(config.buffer_bytes).saturating_mul(2);
+    let slots = |what, bytes| {
+        line(
+            what,
+            "reactor",
+            connections,
+            wide(bytes),
+            "memory.connections",
+        )
+    };
     let mut lines = vec![
-        Line {
-            what: "slots",
-            owner: "reactor",
-            count: connections,
-            unit_bytes: wide(sizes.slot_bytes),
-            bound: "memory.connections",
-        },
-        Line {
-            what: "beside the slots",
-            owner: "reactor",
-            count: connections,
-            unit_bytes: wide(sizes.slot_side_bytes),
-            bound: "memory.connections",
-        },
-        Line {
-            what: "buffers, both halves",
-            owner: "reactor",
-            count: config.buffers.into(),
-            unit_bytes: u64::from(config.buffer_bytes).saturating_mul(2),
-            bound: "memory.buffers",
-        },
-        Line {
-            what: "answers in pieces",
-            owner: "site",
-            count: config.buffers.into(),
-            unit_bytes: wide(sizes.work_bytes),
-            bound: "memory.buffers",
-        },
+        slots("slots", sizes.slot_bytes),
+        slots("beside the slots", sizes.slot_side_bytes),
+        line(
+            "buffers, both halves",
+            "reactor",
+            buffers,
+            both_halves,
+            "memory.buffers",
+        ),
+        line(
+            "answers in pieces",
+            "site",
+            buffers,
+            wide(sizes.work_bytes),
+            "memory.buffers",
+        ),
     ];
     if config.lists() {
-        lines.push(Line {
-            what: "shelf of listings",
-            owner: "site",
-            count: 1,
-            unit_bytes: wide(sizes.shelf_bytes),
-            bound: "site.listing",
-        });
+        lines.push(line(
+            "shelf of listings",
+            "site",
+            1,
+            wide(sizes.shelf_bytes),
+            "site.listing",
+        ));
     }
+    lines.extend(upload_lines(config, sizes));
+    lines.extend(script_lines(config, sizes));
     lines.extend(access_lines(config, sizes));
-    lines.extend(sizes.fixed.iter().map(|fixed| Line {
-        what: fixed.what,
-        owner: fixed.owner,
-        count: 1,
-        unit_bytes: wide(fixed.bytes),
-        bound: "fixed",
-    }));
+    let fixed = sizes.fixed.iter();
+    lines.extend(fixed.map(|fixed| line(fixed.what, fixed.owner, 1, wide(fixed.bytes), "fixed")));
     if config.asks_who() {
-        lines.push(Line {
-            what: "helper's own",
-            owner: "helper",
-            count: 1,
-            unit_bytes: HELPER_BYTES,
-            bound: "site.auth",
-        });
+        lines.push(line("helper's own", "helper", 1, HELPER_BYTES, "site.auth"));
     }
-    lines.push(Line {
-        what: "program and runtime",
-        owner: "program",
-        count: 1,
-        unit_bytes: PROGRAM_BYTES,
-        bound: "assumed",
-    });
+    lines.push(line(
+        "program and runtime",
+        "program",
+        1,
+        PROGRAM_BYTES,
+        "assumed",
+    ));
     lines
+}
+
+const fn line(
+    what: &'static str,
+    owner: &'static str,
+    count: u64,
+    unit_bytes: u64,
+    bound: &'static str,
+) -> Line {
+    Line {
+        what,
+        owner,
+        count,
+        unit_bytes,
+        bound,
+    }
+}
+
+/// What uploads take, if any are taken.
+fn upload_lines(config: &Config, sizes: &Sizes) -> Vec<Line> {
+    if !config.takes_uploads() {
+        return vec![];
+    }
+    let line = |what, count, bytes| line(what, "reactor", count, wide(bytes), "upload.at_once");
+    vec![
+        line(
+            "uploads on their way",
+            config.upload_places().into(),
+            sizes.upload_bytes,
+        ),
+        line("room of uploads", 1, sizes.through_bytes),
+    ]
+}
+
+/// What scripts take, if any are run. They themselves are beyond it.
+fn script_lines(config: &Config, sizes: &Sizes) -> Vec<Line> {
+    if !config.runs_scripts() {
+        return vec![];
+    }
+    let count = u64::from(config.script_places());
+    let spool_bytes = u64::from(config.script.spool_bytes);
+    let own = wide(sizes.script_bytes);
+    let line = |what, owner, bytes, bound| line(what, owner, count, bytes, bound);
+    vec![
+        line("scripts on their way", "reactor", own, "script.at_once"),
+        line(
+            "bodies for scripts",
+            "kernel",
+            spool_bytes,
+            "script.spool_bytes",
+        ),
+        line(
+            "pipes of scripts",
+            "kernel",
+            kernel::PIPES_BYTES,
+            "script.at_once",
+        ),
+    ]
 }
 
 /// What the access log takes, if one is kept.
@@ -235,65 +267,11 @@ fn access_lines(config: &Config, sizes: &Sizes) -> Vec<Line> {
     if config.access == AccessFormat::Off {
         return vec![];
     }
-    let line = |what, count, bytes| Line {
-        what,
-        owner: "report",
-        count,
-        unit_bytes: wide(bytes),
-        bound: "log.access",
-    };
+    let line = |what, count, bytes| line(what, "report", count, wide(bytes), "log.access");
     let places = u64::from(config.connections).saturating_add(config.buffers.into());
     vec![
         line("access log: lines", places, sizes.access_line_bytes),
         line("access log: ring", 1, sizes.access_bytes),
-    ]
-}
-
-/// What the kernel holds for adieu.
-fn kernel_lines(config: &Config) -> Vec<Line> {
-    let connections = u64::from(config.connections);
-    let line = |what, count, unit_bytes, bound| Line {
-        what,
-        owner: "kernel",
-        count,
-        unit_bytes,
-        bound,
-    };
-    // The kernel admits one more than listen(2) was told.
-    let waiting = wide(config.listen.len()).saturating_mul(u64::from(config.backlog) + 1);
-    // Each slot turned over once a second: an assumption, for nothing holds clients to it.
-    let leftovers = connections.saturating_mul(u64::from(config.linger2_s));
-    vec![
-        line(
-            "connections: objects",
-            connections,
-            SLABS_BYTES,
-            "memory.connections",
-        ),
-        line(
-            "connections: receive",
-            connections,
-            receive_peak_bytes(config.receive_bytes.into()),
-            "memory.receive_bytes",
-        ),
-        line(
-            "connections: send",
-            connections,
-            send_peak_bytes(config.send_bytes.into()),
-            "memory.send_bytes",
-        ),
-        line(
-            "accept queue",
-            waiting,
-            with_margin(WAITING_PEAK_BYTES),
-            "memory.backlog",
-        ),
-        line(
-            "leftovers of closing",
-            leftovers,
-            LEFTOVER_BYTES,
-            "assumed, see below",
-        ),
     ]
 }
 
@@ -395,6 +373,8 @@ impl fmt::Display for Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::rules::Rule as _;
+    use crate::config::{ScriptRule, UploadRule};
 
     fn sizes() -> Sizes {
         let fixed = vec![Fixed {
@@ -403,13 +383,8 @@ mod tests {
             bytes: 16_384,
         }];
         Sizes {
-            slot_bytes: 256,
-            slot_side_bytes: 24,
-            work_bytes: 400,
-            shelf_bytes: 82_000,
-            access_line_bytes: 450,
-            access_bytes: 40_000,
             fixed,
+            ..Sizes::sample()
         }
     }
 
@@ -454,6 +429,26 @@ mod tests {
         assert_eq!(total("connections: send"), 128 * 84788);
         assert_eq!(total("accept queue"), 17 * 151_800);
         assert_eq!(total("leftovers of closing"), 128 * 5 * 256);
+    }
+
+    #[test]
+    fn uploads_are_in_the_plan_when_they_are_taken() {
+        let mut config = Config::default();
+        let off = Plan::of(&config, &sizes()).sum_bytes;
+        config.site.uploads = vec![UploadRule::parse("/inbox 1MiB").unwrap()];
+        assert_eq!(
+            Plan::of(&config, &sizes()).sum_bytes - off,
+            16 * 450 + 65_536
+        );
+    }
+
+    #[test]
+    fn scripts_are_in_the_plan_when_they_are_run() {
+        let mut config = Config::default();
+        let off = Plan::of(&config, &sizes()).sum_bytes;
+        config.site.scripts = vec![ScriptRule::parse("/cgi-bin").unwrap()];
+        let bytes = Plan::of(&config, &sizes()).sum_bytes - off;
+        assert_eq!(bytes, 4 * (18_000 + 65_536 + 131_072));
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub const CHARSET_BYTES: usize = 40;
 pub const EXTENSION_BYTES: usize = 16;
 /// Refusals that have a page of their own when one is configured: those that the site answers.
 const PAGED: &[u16] = &[
-    400, 401, 403, 404, 405, 412, 414, 416, 421, 429, 500, 501, 503,
+    400, 401, 403, 404, 405, 409, 411, 412, 413, 414, 416, 421, 429, 431, 500, 501, 503, 507,
 ];
 /// Fields that adieu writes itself, and those that frame a message or speak of the connection.
 const OWN_FIELDS: &[&str] = &[

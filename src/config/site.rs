@@ -5,6 +5,8 @@
 
 use super::auth::AuthRule;
 use super::rules::{Access, Alias, ErrorPage, ExtraField, MediaType, Redirect};
+use super::script::ScriptRule;
+use super::upload::UploadRule;
 use std::path::PathBuf;
 
 /// Which symbolic links beneath the root are followed.
@@ -104,6 +106,10 @@ pub struct SiteConfig {
     pub access: Vec<Access>,
     /// Who must say who he is, for what.
     pub auth: Vec<AuthRule>,
+    /// Where files may be put and removed.
+    pub uploads: Vec<UploadRule>,
+    /// What scripts answer.
+    pub scripts: Vec<ScriptRule>,
 }
 
 impl Default for SiteConfig {
@@ -125,6 +131,8 @@ impl Default for SiteConfig {
             fields: vec![],
             access: vec![],
             auth: vec![],
+            uploads: vec![], // nothing here changes because somebody asks for it
+            scripts: vec![],
         }
     }
 }

@@ -9,6 +9,8 @@ use super::listen::{self, Listen};
 use super::mode::Mode;
 use super::network::Networks;
 use super::rules::{Access, Alias, ErrorPage, ExtraField, MediaType, Redirect, Rule};
+use super::script::ScriptRule;
+use super::upload::UploadRule;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -112,6 +114,10 @@ pub enum Lines {
     MediaType,
     /// [`Redirect`]
     Redirect,
+    /// [`UploadRule`]
+    UploadRule,
+    /// [`ScriptRule`]
+    ScriptRule,
 }
 
 impl Lines {
@@ -131,6 +137,8 @@ impl Lines {
             Self::ExtraField => ("PATTERN NAME: VALUE", "*.css Cache-Control: max-age=86400"),
             Self::MediaType => ("EXTENSION TYPE", "wasm application/wasm"),
             Self::Redirect => ("STATUS FROM TO", "301 /old/* /new/*"),
+            Self::UploadRule => ("PATTERN MAX_BYTES", "/inbox 64MiB"),
+            Self::ScriptRule => ("PATTERN INTERPRETER or PATTERN", "*.php /usr/bin/php-cgi"),
         }
     }
 
@@ -150,6 +158,8 @@ impl Lines {
             Self::ExtraField => ExtraField::parse(line).map(|rule| rule.to_string()),
             Self::MediaType => MediaType::parse(line).map(|rule| rule.to_string()),
             Self::Redirect => Redirect::parse(line).map(|rule| rule.to_string()),
+            Self::UploadRule => UploadRule::parse(line).map(|rule| rule.to_string()),
+            Self::ScriptRule => ScriptRule::parse(line).map(|rule| rule.to_string()),
         }
     }
 }

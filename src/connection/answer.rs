@@ -32,7 +32,7 @@ pub enum Content {
 }
 
 /// The size of a response as it is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Size {
     /// Bytes of its head, the empty line included.
     pub head_bytes: u64,
@@ -56,6 +56,8 @@ pub enum Taken {
     },
     /// There is no room beside the answers before it: ask again after they are sent.
     Later,
+    /// The body is kept first: [`Connection::concluded`] takes the answer.
+    Body,
 }
 
 impl Connection {
@@ -98,9 +100,12 @@ impl Connection {
         Reply::new(self.output.tail(output))
     }
 
-    /// An answer to this request can join those that are not sent yet. If not, ask again later.
-    pub fn may_join(&mut self, verdict: &Verdict) -> bool {
-        let joins = self.output.is_empty() || verdict.framing == Framing::None;
+    /// An answer to this request can join those that are not sent yet. If not, ask again later: a
+    /// body is waited for when all before it has left, and what changes something is asked for
+    /// once, so that it must not find its room taken.
+    pub fn may_join(&mut self, request: &Request<'_>) -> bool {
+        let alone = request.verdict.framing != Framing::None || !request.method.is_safe();
+        let joins = self.output.is_empty() || !alone;
         self.gathered |= !joins;
         joins
     }
@@ -110,13 +115,25 @@ impl Connection {
     pub fn answered(
         &mut self,
         verdict: &Verdict,
-        mut reply: Reply<'_>,
-        mut content: Content,
+        reply: Reply<'_>,
+        content: Content,
+        input: &[u8],
+        turn: &Turn<'_>,
+    ) -> Taken {
+        let refused = reply.current_status().code() >= 300; // a redirect wants the body as little
+        self.take(verdict, (reply, content), refused, input, turn)
+    }
+
+    /// Takes an answer; `refused`: nobody wants the rest of the body any more.
+    pub(super) fn take(
+        &mut self,
+        verdict: &Verdict,
+        (mut reply, mut content): (Reply<'_>, Content),
+        refused: bool,
         input: &[u8],
         turn: &Turn<'_>,
     ) -> Taken {
         let body_bytes = body_of(verdict.framing).remainder();
-        let refused = reply.current_status().code() >= 300; // a redirect wants the body as little
         let too_large = body_bytes.is_some_and(|bytes| bytes > turn.limits.body_bytes);
         if too_large && !refused {
             reply.status(Status::CONTENT_TOO_LARGE);
@@ -128,10 +145,8 @@ impl Connection {
         let has_body = verdict.framing != Framing::None;
         let unwanted = too_large
             || (refused && has_body && (verdict.expects_continue || body_bytes.is_none()));
-        let spent = self.requests.saturating_add(1) >= turn.limits.keepalive_requests;
-        let may_stay = turn.limits.keepalive && !spent && !turn.stopping;
         let flow = Flow::of(content, verdict);
-        let keep = verdict.keep && !unwanted && may_stay && flow != Flow::Close;
+        let keep = verdict.keep && !unwanted && self.may_stay(turn) && flow != Flow::Close;
 
         let file = finish(&mut reply, verdict, content, keep, turn);
         if reply.overflowed() {
@@ -148,6 +163,7 @@ impl Connection {
         self.gathered |= self.has_pieces();
         self.last = !keep;
         self.body_bytes = 0;
+        self.wanted = 0;
         self.body = body_of(verdict.framing);
         self.output.extend(written);
         if refused || unwanted || !has_body {
@@ -175,6 +191,12 @@ impl Connection {
         }
     }
 
+    /// Nothing but the request itself speaks against a further one.
+    pub(super) fn may_stay(&self, turn: &Turn<'_>) -> bool {
+        let spent = self.requests.saturating_add(1) >= turn.limits.keepalive_requests;
+        turn.limits.keepalive && !spent && !turn.stopping
+    }
+
     /// This request can wait for something: nothing of the answers before it is left.
     #[must_use]
     pub fn may_wait(&self) -> bool {
@@ -184,10 +206,17 @@ impl Connection {
     /// Nobody knows yet whether the credentials of this request are good: it waits for
     /// [`Connection::verdict`]. False: answers that are not sent yet have to leave first.
     pub fn await_verdict(&mut self, turn: &Turn<'_>) -> bool {
+        let waits = self.wait_whole(Event::AwaitVerdict, turn);
+        self.has_waited |= waits;
+        waits
+    }
+
+    /// A whole head waits for something else than the client. False: answers that are not sent yet
+    /// have to leave first.
+    pub(super) fn wait_whole(&mut self, event: Event, turn: &Turn<'_>) -> bool {
         let waits = self.may_wait();
         if waits {
-            self.go(Event::AwaitVerdict, turn);
-            self.has_waited = true;
+            self.go(event, turn);
         } else {
             self.gathered = true;
         }
@@ -204,7 +233,7 @@ impl Connection {
     }
 
     /// The reply does not fit. Behind others it waits; alone it is a fault of our limits.
-    fn no_room(&mut self) -> Taken {
+    pub(super) fn no_room(&mut self) -> Taken {
         self.gathered = true;
         if self.output.is_empty() {
             self.misuse = Some(Misuse::ReplyOverflow);
@@ -222,16 +251,17 @@ impl Connection {
     /// Refuses: writes the answer to `reject`, and begins the end. Its size; `None`: there
     /// is no room for it beside the answers before it, and it will be asked for again.
     pub fn refuse(&mut self, reject: Reject, output: &mut [u8], turn: &Turn<'_>) -> Option<Size> {
-        if self.state == State::Body {
+        let in_body = matches!(self.state, State::Body | State::Store | State::Script);
+        if in_body {
             self.output = Span::default(); // what was prepared for the request that is now refused
             self.settle_interim();
         }
-        let body = if self.state == State::Body {
-            self.body
+        let body = if in_body {
+            self.body_left()
         } else {
             Body::Over
         };
-        let known = self.state == State::Body && reject != Reject::BadChunk;
+        let known = in_body && reject != Reject::BadChunk;
         let verdict = Verdict {
             head_bytes: 0,
             framing: Framing::None,
@@ -289,7 +319,7 @@ fn unsolicited(verdict: &Verdict) -> Option<u64> {
     (!verdict.keep).then_some(0)
 }
 
-fn body_of(framing: Framing) -> Body {
+pub(super) fn body_of(framing: Framing) -> Body {
     match framing {
         Framing::None => Body::Over,
         Framing::Length(bytes) => Body::Length(bytes),
@@ -298,7 +328,7 @@ fn body_of(framing: Framing) -> Body {
 }
 
 /// What the pieces will have in all, if that is known.
-fn declared(content: Content) -> u64 {
+pub(super) fn declared(content: Content) -> u64 {
     match content {
         Content::Pieces(Some(bytes)) => bytes,
         Content::Nothing
@@ -311,7 +341,7 @@ fn declared(content: Content) -> u64 {
 
 /// Completes a reply: Date, Connection, framing, and the small page where one is due. Returns the
 /// bytes of the file that are owed.
-fn finish(
+pub(super) fn finish(
     reply: &mut Reply<'_>,
     verdict: &Verdict,
     content: Content,

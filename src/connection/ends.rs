@@ -25,7 +25,7 @@ impl Connection {
             self.look_at_goodbye(queues, turn);
             return;
         }
-        if self.state == State::Respond {
+        if matches!(self.state, State::Relay | State::Respond) {
             self.write_tick(queues, turn);
             return;
         }
@@ -40,10 +40,24 @@ impl Connection {
             Deadline::Head if self.scan.is_blank() => self.idle_over(queues, turn),
             Deadline::Head => self.refusal = Some(Reject::LateHead),
             Deadline::Verdict => self.refusal = Some(Reject::LateVerdict),
+            Deadline::Queue => self.refusal = Some(Reject::NoPlace),
+            // No buffer came home in which it could be told.
+            Deadline::Store | Deadline::Script if self.refusal.is_some() => {
+                self.end(Event::Cut, CloseReason::TimeoutWrite, How::Reset, turn);
+            }
             Deadline::Body if self.refusal.is_some() => {}
-            Deadline::Body if self.body_is_late(turn) => self.refusal = Some(Reject::LateBody),
+            Deadline::Store if self.is_stored() => self.refuse_late(Reject::Internal, turn),
+            Deadline::Script if self.is_stored() => self.refuse_late(Reject::LateScript, turn),
+            // It is not the client that takes its time.
+            Deadline::Script if self.wanted > 0 => {
+                self.begin_window(turn);
+                self.checkpoint = self.checkpoint.max(self.deadline);
+            }
+            Deadline::Body | Deadline::Store | Deadline::Script if self.body_is_late(turn) => {
+                self.refuse_late(Reject::LateBody, turn);
+            }
             Deadline::Rest if self.body_is_late(turn) => self.end_rest(turn),
-            Deadline::Body | Deadline::Rest => {}
+            Deadline::Body | Deadline::Store | Deadline::Script | Deadline::Rest => {}
             // shutdown(SHUT_WR) was never reported.
             Deadline::Linger => {
                 let how = undelivered(queues);
@@ -53,6 +67,13 @@ impl Connection {
         }
     }
 
+    /// Its time is over: it is told so, as soon as there is a buffer to say it in.
+    pub(super) fn refuse_late(&mut self, reject: Reject, turn: &Turn<'_>) {
+        self.refusal = Some(reject);
+        self.deadline = turn.now.after(turn.limits.write_ms);
+        self.checkpoint = self.deadline;
+    }
+
     /// The body has not come in its time, or not at its rate. If not so, a new window begins.
     fn body_is_late(&mut self, turn: &Turn<'_>) -> bool {
         let floor = u64::from(turn.limits.body_window_bytes);
@@ -60,9 +81,13 @@ impl Connection {
         if turn.now >= self.checkpoint || gained < floor {
             return true;
         }
+        self.begin_window(turn);
+        false
+    }
+
+    fn begin_window(&mut self, turn: &Turn<'_>) {
         self.mark = self.body_bytes;
         self.deadline = turn.now.after(turn.limits.body_window_ms);
-        false
     }
 
     fn write_tick(&mut self, queues: Queues, turn: &Turn<'_>) {
@@ -138,12 +163,15 @@ impl Connection {
     /// The slot is needed (Idle, Linger, and a Respond that makes no progress).
     pub fn evict(&mut self, queues: Queues, turn: &Turn<'_>) {
         let (event, how) = match self.state {
-            State::Respond => (Event::Stuck, How::Reset),
+            State::Relay | State::Respond => (Event::Stuck, How::Reset),
             State::Linger if queues.unacknowledged > 0 => (Event::Evicted, How::Reset),
             State::Idle
             | State::Head
             | State::Verify
+            | State::Queue
             | State::Body
+            | State::Store
+            | State::Script
             | State::Rest
             | State::Linger
             | State::Closed => (Event::Evicted, self.parting(queues, turn.limits)),
@@ -162,12 +190,27 @@ impl Connection {
         }
     }
 
-    /// The buffer or the slot is needed. Head and Body: 408, so that the request is tried again.
-    /// Rest: the connection says goodbye, for its answer has left.
+    /// The buffer or the slot is needed. Head, Body and Store: 408, so that the request is tried
+    /// again. Rest: the connection says goodbye, for its answer has left.
     pub fn give_way(&mut self, turn: &Turn<'_>) {
         if self.state == State::Rest {
             self.end_rest(turn);
-        } else if matches!(self.state, State::Head | State::Body) && self.refusal.is_none() {
+            return;
+        }
+        let gives = match self.state {
+            State::Head | State::Body => true,
+            State::Store => !self.is_stored(),
+            State::Idle
+            | State::Verify
+            | State::Queue
+            | State::Script
+            | State::Relay
+            | State::Respond
+            | State::Rest
+            | State::Linger
+            | State::Closed => false,
+        };
+        if gives && self.refusal.is_none() {
             self.refusal = Some(Reject::GaveWay);
         }
     }
@@ -186,11 +229,14 @@ impl Connection {
     /// only end is the close (RFC 9112 section 8).
     fn given_up(&self, how: How) -> How {
         match self.state {
-            State::Respond => How::Reset,
+            State::Relay | State::Respond => How::Reset,
             State::Idle
             | State::Head
             | State::Verify
+            | State::Queue
             | State::Body
+            | State::Store
+            | State::Script
             | State::Rest
             | State::Linger
             | State::Closed => how,

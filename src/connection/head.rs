@@ -102,6 +102,12 @@ pub struct Request<'a> {
 }
 
 impl Method {
+    /// Who asks with it does not ask for a change (RFC 9110 section 9.2.1).
+    #[must_use]
+    pub const fn is_safe(self) -> bool {
+        matches!(self, Self::Get | Self::Head | Self::Options | Self::Trace)
+    }
+
     /// Its name; empty for one that is not told apart from others.
     #[must_use]
     pub const fn name(self) -> &'static str {

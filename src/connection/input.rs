@@ -15,7 +15,16 @@ impl Connection {
     /// Where to receive into, in the input half.
     pub fn space<'b>(&mut self, input: &'b mut [u8]) -> &'b mut [u8] {
         self.input.compact(input);
-        self.input.tail(input)
+        let space = self.input.tail(input);
+        let feeds = matches!(self.state, State::Script | State::Relay);
+        // Nothing but the body: what follows it would stand in the way of its buffer for as long
+        // as the script takes.
+        let most = match self.body {
+            Body::Length(left) if feeds => usize::try_from(left).unwrap_or(usize::MAX),
+            Body::Over | Body::Length(_) | Body::Chunked(_) => usize::MAX,
+        };
+        let most = most.min(space.len());
+        space.get_mut(..most).unwrap_or_default()
     }
 
     /// `n` bytes were received into [`Connection::space`].
@@ -28,8 +37,9 @@ impl Connection {
             self.go(Event::FirstByte, turn);
         }
         match self.state {
-            State::Head | State::Verify => self.look(input, turn),
+            State::Head | State::Verify | State::Queue => self.look(input, turn),
             State::Body => self.body_input(input, turn),
+            State::Store | State::Script | State::Relay => self.pull(input, turn),
             State::Respond if !self.last => self.look(input, turn),
             // Nothing will be answered any more: as if it had been thrown away.
             State::Respond | State::Rest | State::Linger => self.write_off_input(),
@@ -49,7 +59,15 @@ impl Connection {
         let of_body = match self.state {
             State::Body | State::Rest => true,
             State::Respond => !self.last,
-            State::Idle | State::Head | State::Verify | State::Linger | State::Closed => false,
+            State::Idle
+            | State::Head
+            | State::Verify
+            | State::Queue
+            | State::Store
+            | State::Script
+            | State::Relay
+            | State::Linger
+            | State::Closed => false,
         };
         if !of_body {
             self.linger.discarded(n);
@@ -74,7 +92,15 @@ impl Connection {
                         self.flushed(turn);
                     }
                 }
-                State::Idle | State::Head | State::Verify | State::Linger | State::Closed => {}
+                State::Idle
+                | State::Head
+                | State::Verify
+                | State::Queue
+                | State::Store
+                | State::Script
+                | State::Relay
+                | State::Linger
+                | State::Closed => {}
             }
         }
     }
@@ -112,15 +138,35 @@ impl Connection {
             State::Closed => return,
             // A whole request, or a refusal, waits for its answer.
             State::Head if self.found != Found::More => return,
-            State::Head | State::Verify | State::Body if self.refusal.is_some() => return,
-            State::Idle | State::Head | State::Body | State::Rest => {
+            State::Head
+            | State::Verify
+            | State::Queue
+            | State::Body
+            | State::Store
+            | State::Script
+                if self.refusal.is_some() =>
+            {
+                return;
+            }
+            // The body is there, and its answer is owed.
+            State::Store | State::Script if self.is_stored() => return,
+            State::Idle
+            | State::Head
+            | State::Body
+            | State::Store
+            | State::Script
+            | State::Rest => {
                 self.drop_bytes();
                 self.linger = Linger::new(Some(0), turn.limits);
                 if acked || self.teardown == Teardown::Plain {
                     self.over = Some((CloseReason::PeerFin, self.parting(queues, turn.limits)));
                 }
             }
-            State::Verify | State::Respond => {}
+            State::Verify | State::Queue | State::Respond => {}
+            State::Relay => {
+                self.body = Body::Over;
+                self.drop_input();
+            }
             // Before shutdown(SHUT_WR) the clocks do not run yet; `write_shut` looks.
             State::Linger if !self.shut => return,
             State::Linger => {

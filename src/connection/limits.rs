@@ -17,8 +17,14 @@ pub struct Limits {
     pub head_ms: u32,
     /// From a whole head to the verdict on its credentials; above: 503.
     pub verdict_ms: u32,
+    /// From a whole head to a place for its script; above: 503.
+    pub queue_ms: u32,
+    /// From the end of a request to the first word of its script; above: 504.
+    pub first_byte_ms: u32,
     /// From the first byte of a body to its end; above: 408.
     pub body_ms: u32,
+    /// From the first byte of a body that is kept to its end; above: 408.
+    pub upload_ms: u32,
     /// A body slower than this over one `body_window_ms` is late: 408. Bytes.
     pub body_window_bytes: u32,
     /// The window of the minimum rate of bodies.
@@ -86,7 +92,10 @@ impl Limits {
             body_bytes: 64 * 1024,   // worth reading off on a slow link instead of a new handshake
             head_ms: 10_000,         // shortest of the peers' 10 to 60 s: a head is one packet
             verdict_ms: 10_000,      // eight hashes of a second each on a slow device
+            queue_ms: 30_000,        // what a person waits for a page
+            first_byte_ms: 60_000,   // uhttpd's script_timeout
             body_ms: 60_000,         // 64 KiB at 10 kbit/s
+            upload_ms: 3_600_000,    // 4 GiB at 10 Mbit/s; the minimum rate ends the rest
             body_window_bytes: 1024, // the floor of the goodbye, applied to bodies
             body_window_ms: 10_000,
             write_ms: 30_000, // a zero window for 30 s is a stuck client

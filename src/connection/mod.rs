@@ -27,8 +27,10 @@ pub mod proxy;
 pub mod reason;
 pub mod reply;
 mod scan;
+mod script;
 mod span;
 pub mod state;
+mod store;
 pub mod time;
 
 pub use answer::{Content, Size, Taken};
@@ -49,7 +51,8 @@ use time::{Ms, Turn};
 pub struct Connection {
     state: State,
     teardown: Teardown,
-    /// The close has been decided: the reply in the output is the last.
+    /// The close has been decided: the reply in the output is the last, or, while a body is kept,
+    /// the one to come.
     last: bool,
     /// The peer's FIN was read.
     eof: bool,
@@ -60,6 +63,8 @@ pub struct Connection {
     /// The request that is being answered, or read, is a HEAD: no reply to it has content, not even
     /// a refusal (RFC 9110 section 9.3.2).
     head_only: bool,
+    /// The request whose body is kept came in HTTP/1.0.
+    old: bool,
     /// A preface of the PROXY protocol comes before the first request and is not read yet.
     preface: bool,
     /// The request in the input has waited for a verdict: that clock runs on until it is answered.
@@ -77,11 +82,14 @@ pub struct Connection {
     body: Body,
     /// Content bytes of this body so far.
     body_bytes: u64,
+    /// Content at the front of the input that is to be kept.
+    wanted: u16,
     /// Bytes of the file still owed; of an answer in pieces, those that are due now.
     file: u64,
     /// Whether pieces follow, and how they are delimited.
     flow: Flow,
-    /// Bytes that the pieces to come still have, where that was declared.
+    /// Bytes that the pieces to come still have, where that was declared. Store: content bytes that
+    /// the body may have.
     owed: u64,
     /// Bytes handed to the kernel in all.
     sent: u64,
@@ -109,6 +117,7 @@ impl Connection {
             shut: false,
             gathered: false,
             head_only: false,
+            old: false,
             preface: false,
             has_waited: false,
             interim: 0,
@@ -122,6 +131,7 @@ impl Connection {
             requests: 0,
             body: Body::Over,
             body_bytes: 0,
+            wanted: 0,
             file: 0,
             flow: Flow::Over,
             owed: 0,
@@ -157,17 +167,27 @@ impl Connection {
             State::Head | State::Verify if self.has_waited => {}
             State::Head => self.deadline = turn.now.after(limits.head_ms),
             State::Verify => self.deadline = turn.now.after(limits.verdict_ms),
-            State::Body | State::Rest => {
+            State::Queue => self.deadline = turn.now.after(limits.queue_ms),
+            State::Body | State::Store | State::Script | State::Rest => {
+                let stores = matches!(to, State::Store | State::Script);
+                let total_ms = if stores {
+                    limits.upload_ms
+                } else {
+                    limits.body_ms
+                };
                 self.mark = self.body_bytes;
                 self.deadline = turn.now.after(limits.body_window_ms);
-                self.checkpoint = turn.now.after(limits.body_ms);
+                self.checkpoint = turn.now.after(total_ms);
             }
-            State::Respond if entered => {
+            State::Relay | State::Respond if entered => {
                 self.mark = self.sent;
                 self.deadline = turn.now.after(limits.write_ms);
                 self.checkpoint = turn.now.after(limits.write_ms / WRITE_LOOKS);
+                if self.awaits_piece() {
+                    self.rest_clock(turn); // the body is over, and the script says nothing
+                }
             }
-            State::Respond => {}
+            State::Relay | State::Respond => {}
             State::Linger => self.deadline = turn.now.after(limits.linger_total_ms),
             State::Closed => self.close_books(turn),
         }
@@ -189,6 +209,7 @@ impl Connection {
 
     fn drop_input(&mut self) {
         self.input = Span::default();
+        self.wanted = 0;
         self.scan = Scan::default();
         self.found = Found::More;
         self.has_waited = false;

@@ -34,6 +34,11 @@ pub enum Read {
     Into,
     /// Throw away at most this many bytes.
     Discard(u64),
+    /// Keep at most this many bytes at once, in no buffer: [`Connection::stored_unseen`].
+    Store(u64),
+    /// Give [`Connection::content`] to the script ([`Connection::stored`]); if there is none, as
+    /// [`Read::Into`].
+    Feed,
 }
 
 /// What to write.
@@ -58,8 +63,14 @@ pub enum Act {
     /// [`Connection::request`], then [`Connection::answered`] or [`Connection::refuse`].
     Answer,
     /// [`Connection::room_for_piece`], then [`Connection::produced`]; or, when the piece cannot be
-    /// made any more, [`Connection::truncated`].
+    /// made any more, [`Connection::truncated`]. In [`State::Script`] the answer itself is to be
+    /// made: [`Connection::relayed`] or [`Connection::concluded`].
     Produce,
+    /// [`Connection::content`] is to be kept: [`Connection::stored`], or, when it cannot be,
+    /// [`Connection::concluded`].
+    Store,
+    /// The body is kept whole: [`Connection::concluded`].
+    Conclude,
     /// [`Connection::introduce`]: a preface of the PROXY protocol is whole.
     Introduce,
     /// [`Connection::refuse`] with this.
@@ -74,7 +85,10 @@ impl Act {
     /// It is about what stands in the input: a buffer must be at hand first.
     #[must_use]
     pub const fn is_about_input(self) -> bool {
-        matches!(self, Self::Introduce | Self::Answer | Self::Refuse(_))
+        match self {
+            Self::Introduce | Self::Answer | Self::Store | Self::Conclude | Self::Refuse(_) => true,
+            Self::None | Self::Produce | Self::ShutdownWrite | Self::Close(_, _) => false,
+        }
     }
 }
 
@@ -107,15 +121,17 @@ impl Connection {
         if let (State::Closed, Some((reason, how))) = (self.state, self.over) {
             return Act::Close(reason, how);
         }
-        if self.awaits_piece() {
+        if self.awaits_piece() || self.awaits_script() {
             return Act::Produce;
         }
         let may_answer = match self.state {
             State::Head => true,
-            State::Verify | State::Body => self.refusal.is_some(),
+            State::Verify | State::Queue | State::Body | State::Script => self.refusal.is_some(),
+            State::Store if self.refusal.is_none() => return self.store_act(),
+            State::Store => true,
             State::Respond => !self.last && self.file == 0 && !self.gathered && !self.has_pieces(),
             State::Linger if !self.shut => return Act::ShutdownWrite,
-            State::Idle | State::Rest | State::Linger | State::Closed => false,
+            State::Idle | State::Relay | State::Rest | State::Linger | State::Closed => false,
         };
         match (self.refusal, self.found) {
             (Some(reject), _) if may_answer => Act::Refuse(reject),
@@ -134,9 +150,16 @@ impl Connection {
         match (self.state, self.body) {
             // First the answer: what is behind this request has time.
             (State::Head, _) if to_be_answered => Read::Nothing,
-            (State::Body, _) if self.refusal.is_some() => Read::Nothing,
+            (State::Body | State::Store | State::Script, _) if self.refusal.is_some() => {
+                Read::Nothing
+            }
+            (State::Script | State::Relay, _) if !self.is_stored() => Read::Feed,
+            (State::Store, _) if self.wanted > 0 => Read::Nothing,
+            (State::Store, Body::Length(left)) if self.input.is_empty() => Read::Store(left),
             (State::Body | State::Rest, Body::Length(left)) => Read::Discard(left),
-            (State::Idle | State::Head, _) | (State::Body, Body::Chunked(_)) => Read::Into,
+            (State::Idle | State::Head, _) | (State::Body | State::Store, Body::Chunked(_)) => {
+                Read::Into
+            }
             (State::Linger, _) if self.shut => self.discard_need(),
             // A client that sends everything before it reads must not be left blocked.
             (State::Respond, _) if self.last => self.discard_need(),
@@ -144,7 +167,11 @@ impl Connection {
             (State::Respond, Body::Length(left)) => Read::Discard(left),
             (
                 State::Verify
+                | State::Queue
                 | State::Body
+                | State::Store
+                | State::Script
+                | State::Relay
                 | State::Respond
                 | State::Rest
                 | State::Linger
@@ -163,15 +190,23 @@ impl Connection {
 
     fn write_need(&self) -> Write {
         match self.state {
-            State::Body | State::Respond if self.interim > 0 => Write::Bytes { more: false },
-            State::Respond if !self.output.is_empty() => Write::Bytes {
+            State::Body | State::Store | State::Script | State::Relay | State::Respond
+                if self.interim > 0 =>
+            {
+                Write::Bytes { more: false }
+            }
+            State::Relay | State::Respond if !self.output.is_empty() => Write::Bytes {
                 more: self.file > 0 || self.has_pieces(),
             },
-            State::Respond if self.file > 0 => Write::File(self.file),
+            State::Relay | State::Respond if self.file > 0 => Write::File(self.file),
             State::Idle
             | State::Head
             | State::Verify
+            | State::Queue
             | State::Body
+            | State::Store
+            | State::Script
+            | State::Relay
             | State::Respond
             | State::Rest
             | State::Linger
@@ -185,8 +220,16 @@ impl Connection {
                 Teardown::SoLinger => self.deadline,
                 Teardown::Linger | Teardown::Plain => self.linger.until(self.eof, limits),
             },
-            Deadline::Body | Deadline::Rest | Deadline::Write => self.deadline.min(self.checkpoint),
-            Deadline::Idle | Deadline::Head | Deadline::Verdict | Deadline::Linger => self.deadline,
+            Deadline::Body
+            | Deadline::Store
+            | Deadline::Script
+            | Deadline::Rest
+            | Deadline::Write => self.deadline.min(self.checkpoint),
+            Deadline::Idle
+            | Deadline::Head
+            | Deadline::Verdict
+            | Deadline::Queue
+            | Deadline::Linger => self.deadline,
             Deadline::None => Ms(u64::MAX),
         }
     }
@@ -216,7 +259,7 @@ impl Connection {
         output.saturating_add(self.file)
     }
 
-    /// How far a Head or Body has come, for the choice of who gives way.
+    /// How far a Head, Body or Store has come, for the choice of who gives way.
     #[must_use]
     pub fn progress(&self) -> u64 {
         // Where no body is read these are 0.

@@ -44,9 +44,10 @@ impl Connection {
         } else {
             self.output.consume(n);
         }
+        let responds = matches!(self.state, State::Relay | State::Respond);
         if self.awaits_piece() {
             self.rest_clock(turn);
-        } else if self.state == State::Respond && self.output.is_empty() && self.file == 0 {
+        } else if responds && self.output.is_empty() && self.file == 0 {
             self.flushed(turn);
         }
     }
@@ -62,6 +63,9 @@ impl Connection {
     /// Everything owed is with the kernel.
     pub(super) fn flushed(&mut self, turn: &Turn<'_>) {
         self.gathered = false;
+        if self.state == State::Relay {
+            self.leave_relay(turn);
+        }
         let next_is_whole = self.found != Found::More;
         let last_said = self.last;
         let nothing_follows = self.eof && !next_is_whole;

@@ -55,7 +55,7 @@ impl Connection {
 
     /// Everything before the next piece is with the kernel: it is our turn to make one.
     pub(super) fn awaits_piece(&self) -> bool {
-        self.state == State::Respond
+        matches!(self.state, State::Relay | State::Respond)
             && self.has_pieces()
             && self.interim == 0
             && self.output.is_empty()

@@ -45,8 +45,14 @@ pub enum Reject {
     UnknownVersion,
     /// No buffer was free and this request had made the least progress: 408, so that it is retried.
     GaveWay,
+    /// As many scripts as may run for the whole time that it waited: 503.
+    NoPlace,
+    /// The script has said nothing in its time: 504 (RFC 9110 section 15.6.5).
+    LateScript,
     /// Nobody could say in time whether its credentials are good: 503.
     LateVerdict,
+    /// There is no room where its body was to be kept: 507 (RFC 4918 section 11.5).
+    StorageFull,
     /// Our own fault while answering: 500.
     Internal,
 }
@@ -70,7 +76,9 @@ impl Reject {
             Self::UnknownExpectation => Status::EXPECTATION_FAILED,
             Self::HeadTooLarge => Status::FIELDS_TOO_LARGE,
             Self::UnknownVersion => Status::VERSION_NOT_SUPPORTED,
-            Self::LateVerdict => Status::SERVICE_UNAVAILABLE,
+            Self::NoPlace | Self::LateVerdict => Status::SERVICE_UNAVAILABLE,
+            Self::LateScript => Status::GATEWAY_TIMEOUT,
+            Self::StorageFull => Status::INSUFFICIENT_STORAGE,
             Self::Internal => Status::INTERNAL_SERVER_ERROR,
         }
     }

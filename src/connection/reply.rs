@@ -20,7 +20,7 @@ macro_rules! statuses {
             /// The reason phrase.
             #[must_use]
             pub const fn phrase(self) -> &'static str {
-                match self.0 { $($code => $phrase,)* _ => "Unknown" }
+                match self.0 { $($code => $phrase,)* other => phrase_of_script(other) }
             }
         }
     };
@@ -31,12 +31,22 @@ statuses! {
     CONTINUE = 100 "Continue",
     /// 200
     OK = 200 "OK",
+    /// 201
+    CREATED = 201 "Created",
+    /// 202
+    ACCEPTED = 202 "Accepted",
+    /// 204
+    NO_CONTENT = 204 "No Content",
+    /// 205
+    RESET_CONTENT = 205 "Reset Content",
     /// 206
     PARTIAL_CONTENT = 206 "Partial Content",
     /// 301
     MOVED_PERMANENTLY = 301 "Moved Permanently",
     /// 302
     FOUND = 302 "Found",
+    /// 303
+    SEE_OTHER = 303 "See Other",
     /// 304
     NOT_MODIFIED = 304 "Not Modified",
     /// 307
@@ -55,6 +65,10 @@ statuses! {
     METHOD_NOT_ALLOWED = 405 "Method Not Allowed",
     /// 408
     REQUEST_TIMEOUT = 408 "Request Timeout",
+    /// 409
+    CONFLICT = 409 "Conflict",
+    /// 411
+    LENGTH_REQUIRED = 411 "Length Required",
     /// 412
     PRECONDITION_FAILED = 412 "Precondition Failed",
     /// 413
@@ -75,17 +89,55 @@ statuses! {
     INTERNAL_SERVER_ERROR = 500 "Internal Server Error",
     /// 501
     NOT_IMPLEMENTED = 501 "Not Implemented",
+    /// 502
+    BAD_GATEWAY = 502 "Bad Gateway",
     /// 503
     SERVICE_UNAVAILABLE = 503 "Service Unavailable",
+    /// 504
+    GATEWAY_TIMEOUT = 504 "Gateway Timeout",
     /// 505
     VERSION_NOT_SUPPORTED = 505 "HTTP Version Not Supported",
+    /// 507
+    INSUFFICIENT_STORAGE = 507 "Insufficient Storage",
 }
 
 impl Status {
+    /// The final status of this number, as a script names it.
+    #[must_use]
+    pub const fn of(code: u16) -> Option<Self> {
+        match code {
+            200..=599 => Some(Self(code)),
+            _ => None,
+        }
+    }
+
     /// The number.
     #[must_use]
     pub const fn code(self) -> u16 {
         self.0
+    }
+}
+
+/// The reason phrase of a status that adieu itself never answers, but a script may.
+const fn phrase_of_script(code: u16) -> &'static str {
+    match code {
+        203 => "Non-Authoritative Information",
+        300 => "Multiple Choices",
+        402 => "Payment Required",
+        406 => "Not Acceptable",
+        407 => "Proxy Authentication Required",
+        409 => "Conflict",
+        410 => "Gone",
+        415 => "Unsupported Media Type",
+        422 => "Unprocessable Content",
+        423 => "Locked",
+        424 => "Failed Dependency",
+        426 => "Upgrade Required",
+        428 => "Precondition Required",
+        451 => "Unavailable For Legal Reasons",
+        507 => "Insufficient Storage",
+        511 => "Network Authentication Required",
+        _ => "Unknown",
     }
 }
 

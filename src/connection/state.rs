@@ -6,7 +6,8 @@
 //! without a row is a fault of ours ([`super::reason::Misuse::NoTransition`]).
 
 /// Where a connection is. The words of RFC 9293 and of the project: reading = Idle, Head, Verify,
-/// Body, Rest; writing = Respond; half-closed-lingering = Linger; closed.
+/// Queue, Body, Store, Script, Rest; writing = Relay, Respond; half-closed-lingering = Linger;
+/// closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// Between requests, no byte of the next one; owns no buffer.
@@ -15,8 +16,16 @@ pub enum State {
     Head,
     /// A whole head that waits until its credentials are verified.
     Verify,
-    /// A request body flowing to its sink.
+    /// A whole head that waits until its script may be started.
+    Queue,
+    /// A request body that is read off before its reply leaves.
     Body,
+    /// A request body flowing to where it is kept; its reply is made when it is there.
+    Store,
+    /// A script runs and has not answered; the request body flows to it.
+    Script,
+    /// The reply of a script flowing out while the request body still flows to it.
+    Relay,
     /// A reply flowing out; the request body may still be arriving.
     Respond,
     /// The reply has left before the end of its request's body; owns no buffer.
@@ -29,11 +38,15 @@ pub enum State {
 
 impl State {
     /// All of them, in order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 12] = [
         Self::Idle,
         Self::Head,
         Self::Verify,
+        Self::Queue,
         Self::Body,
+        Self::Store,
+        Self::Script,
+        Self::Relay,
         Self::Respond,
         Self::Rest,
         Self::Linger,
@@ -52,10 +65,20 @@ pub enum Event {
     AwaitVerdict,
     /// It is known now.
     Verdict,
+    /// A head is whole, and as many scripts run as may.
+    AwaitPlace,
+    /// One of them has ended.
+    Placed,
     /// A head is whole and its reply stands in the output; no body is awaited before it leaves.
     Answered,
     /// A head is whole, its reply is ready, and its body is read first.
     AwaitBody,
+    /// A head is whole, and its body is kept before its reply is made.
+    AwaitStore,
+    /// A head is whole, and the body too if it was to be kept first: the script has been started.
+    AwaitScript,
+    /// The script has answered, and the body is not over.
+    Relayed,
     /// The body ended.
     BodyEnd,
     /// The peer's fault, or its lateness: a refusal stands in the output.
@@ -89,13 +112,18 @@ pub enum Event {
 
 impl Event {
     /// All of them, in order.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 25] = [
         Self::FirstByte,
         Self::Introduced,
         Self::AwaitVerdict,
         Self::Verdict,
+        Self::AwaitPlace,
+        Self::Placed,
         Self::Answered,
         Self::AwaitBody,
+        Self::AwaitStore,
+        Self::AwaitScript,
+        Self::Relayed,
         Self::BodyEnd,
         Self::Refused,
         Self::FlushedKeep,
@@ -151,7 +179,10 @@ pub const fn next(state: State, event: Event, teardown: Teardown) -> Option<Stat
         (S::Head, E::Introduced) => S::Idle,
         (S::Head, E::Answered | E::Refused) => S::Respond,
         (S::Head, E::AwaitBody) => S::Body,
+        (S::Head, E::AwaitStore) => S::Store,
         (S::Head, E::AwaitVerdict) => S::Verify,
+        (S::Head, E::AwaitPlace) => S::Queue,
+        (S::Head | S::Store, E::AwaitScript) => S::Script,
         (S::Head, E::PeerFin | E::IdleOver) => teardown.goodbye(),
         (S::Head, E::PeerFinAcked | E::Broken | E::Cut) => S::Closed,
 
@@ -160,10 +191,30 @@ pub const fn next(state: State, event: Event, teardown: Teardown) -> Option<Stat
         (S::Verify, E::PeerFin | E::PeerFinAcked) => S::Verify,
         (S::Verify, E::Broken | E::Cut) => S::Closed,
 
+        (S::Queue, E::Placed) => S::Head,
+        (S::Queue, E::Refused) => S::Respond,
+        (S::Queue, E::PeerFin | E::PeerFinAcked) => S::Queue,
+        (S::Queue, E::Broken | E::Cut) => S::Closed,
+
         (S::Body, E::BodyEnd | E::Refused) => S::Respond,
         (S::Body, E::PeerFin) => teardown.goodbye(),
         // Stuck: the file of the prepared answer became shorter.
         (S::Body, E::PeerFinAcked | E::Stuck | E::Broken | E::Cut) => S::Closed,
+
+        (S::Store, E::Answered | E::Refused) => S::Respond,
+        (S::Store, E::PeerFin) => teardown.goodbye(),
+        (S::Store, E::PeerFinAcked | E::Broken | E::Cut) => S::Closed,
+
+        (S::Script, E::Answered | E::Refused) => S::Respond,
+        (S::Script, E::Relayed) => S::Relay,
+        (S::Script, E::PeerFin) => teardown.goodbye(),
+        (S::Script, E::PeerFinAcked | E::Broken | E::Cut) => S::Closed,
+
+        // A body that is cut off is the script's matter, which has answered.
+        (S::Relay, E::BodyEnd | E::PeerFin | E::PeerFinAcked) => S::Respond,
+        (S::Relay, E::FlushedRest) => S::Rest,
+        (S::Relay, E::FlushedLast) => teardown.goodbye(),
+        (S::Relay, E::Stuck | E::Broken | E::Cut) => S::Closed,
 
         // A FIN is a half-close: the answer is still owed. Further answers join the output.
         (S::Respond, E::Answered | E::Refused | E::PeerFin | E::PeerFinAcked) => S::Respond,
@@ -181,10 +232,9 @@ pub const fn next(state: State, event: Event, teardown: Teardown) -> Option<Stat
         (S::Linger, E::PeerFin) => S::Linger,
         (S::Linger, E::PeerFinAcked | E::LingerOver | E::Evicted | E::Broken | E::Cut) => S::Closed,
 
-        (
-            S::Idle | S::Head | S::Verify | S::Body | S::Respond | S::Rest | S::Linger | S::Closed,
-            _,
-        ) => return None,
+        #[rustfmt::skip]
+        (S::Idle | S::Head | S::Verify | S::Queue | S::Body | S::Store | S::Script | S::Relay
+            | S::Respond | S::Rest | S::Linger | S::Closed, _) => return None,
     })
 }
 
@@ -197,9 +247,15 @@ pub enum Deadline {
     Head,
     /// The verdict on credentials.
     Verdict,
+    /// A place among the scripts.
+    Queue,
     /// The whole body, and a minimum rate.
     Body,
-    /// The same, when the reply has left already.
+    /// A minimum rate, and a longer total.
+    Store,
+    /// The minimum rate while the body flows, then the first word of the script.
+    Script,
+    /// The same as for a body, when the reply has left already.
     Rest,
     /// Progress in acknowledged bytes.
     Write,
@@ -216,8 +272,11 @@ pub const fn deadline(state: State) -> Deadline {
         State::Idle => Deadline::Idle,
         State::Head => Deadline::Head,
         State::Verify => Deadline::Verdict,
+        State::Queue => Deadline::Queue,
         State::Body => Deadline::Body,
-        State::Respond => Deadline::Write,
+        State::Store => Deadline::Store,
+        State::Script => Deadline::Script,
+        State::Relay | State::Respond => Deadline::Write,
         State::Rest => Deadline::Rest,
         State::Linger => Deadline::Linger,
         State::Closed => Deadline::None,
@@ -231,7 +290,11 @@ pub const fn meaning(state: State) -> &'static str {
         State::Idle => "between requests, no byte of the next one; owns no buffer",
         State::Head => "an unfinished head in a pooled buffer",
         State::Verify => "a whole head waits in its buffer until its credentials are verified",
+        State::Queue => "a whole head waits in its buffer until its script may be started",
         State::Body => "a request body is read off before the reply leaves",
+        State::Store => "a request body flows to where it is kept; then its reply is made",
+        State::Script => "a script runs; the body flows to it, and its answer is awaited",
+        State::Relay => "the answer of a script flows out while the body still flows to it",
         State::Respond => {
             "a reply flows out; if it is the last, or its body is not wanted, input is thrown away \
              beside it"
@@ -246,9 +309,9 @@ pub const fn meaning(state: State) -> &'static str {
 #[must_use]
 pub const fn interest(state: State) -> (bool, bool) {
     match state {
-        State::Verify => (false, false),
+        State::Verify | State::Queue => (false, false),
         State::Idle | State::Head | State::Rest | State::Linger => (true, false),
-        State::Body | State::Respond => (true, true),
+        State::Body | State::Store | State::Script | State::Relay | State::Respond => (true, true),
         State::Closed => (false, false),
     }
 }
@@ -261,7 +324,12 @@ mod tests {
     fn expiry(state: State) -> Option<Event> {
         match deadline(state) {
             Deadline::Idle => Some(Event::IdleOver),
-            Deadline::Head | Deadline::Verdict | Deadline::Body => Some(Event::Refused),
+            Deadline::Head
+            | Deadline::Verdict
+            | Deadline::Queue
+            | Deadline::Body
+            | Deadline::Store
+            | Deadline::Script => Some(Event::Refused),
             Deadline::Rest => Some(Event::FlushedLast),
             Deadline::Write => Some(Event::Stuck),
             Deadline::Linger => Some(Event::LingerOver),

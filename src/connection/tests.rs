@@ -5,21 +5,25 @@
     reason = "a test names the variants it is about"
 )]
 
-use super::head::{Method, NO_FIELD, Target};
+use super::head::{Framing, Method, NO_FIELD, Target};
 use super::limits::{FIELDS_MAX, Limits, PIECE_WAITS};
 use super::linger::Queues;
 use super::reason::{CloseReason, Misuse, Reject};
-use super::reply::Status;
+use super::reply::{Reply, Status};
 use super::state::{State, Teardown};
 use super::time::{Ms, Turn};
 use super::{Act, Connection, Content, How, Need, Read, Taken, Write};
+
+mod script;
+mod store;
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const LAST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// A connection, its buffer, its kernel queues and a clock that only the test moves. Its site: GET
-/// `/` is a file of `file` bytes, `/no` is not there, POST and PUT `/in` take a body.
+/// `/` is a file of `file` bytes, `/no` is not there, POST and PUT `/in` take a body,
+/// and PUT `/keep` keeps one.
 struct Peer {
     c: Connection,
     limits: Limits,
@@ -39,6 +43,43 @@ struct Peer {
     answers: usize,
     /// Nobody knows yet whether credentials are good.
     unsure: bool,
+    /// As many scripts run as may: `/queue` waits, once.
+    full: bool,
+    /// PUT `/keep`: the most bytes, and those that were kept.
+    most: u64,
+    kept: Vec<u8>,
+}
+
+/// The answer of the site; `file` and `declared` as in [`Peer`].
+fn site(
+    method: Method,
+    path: &[u8],
+    (file, declared): (u64, Option<u64>),
+    reply: &mut Reply<'_>,
+) -> Content {
+    match (method, path) {
+        (Method::Get, b"/") => {
+            reply.status(Status::OK);
+            Content::File(file)
+        }
+        (Method::Get | Method::Head, b"/pieces") => {
+            reply.status(Status::OK);
+            Content::Pieces(declared)
+        }
+        (Method::Get, b"/long") => {
+            reply.status(Status::OK);
+            reply.field("X", &[b'x'; 5000]);
+            Content::Empty
+        }
+        (Method::Post | Method::Put, b"/in") => {
+            reply.status(Status::OK);
+            Content::Empty
+        }
+        _ => {
+            reply.status(Status::NOT_FOUND);
+            Content::Page
+        }
+    }
 }
 
 impl Peer {
@@ -81,6 +122,9 @@ impl Peer {
             out: Vec::new(),
             answers: 0,
             unsure: false,
+            full: true,
+            most: 100_000,
+            kept: Vec::new(),
         }
     }
 
@@ -101,7 +145,7 @@ impl Peer {
 
     /// Bytes arrive and are read.
     fn recv(&mut self, bytes: &[u8]) {
-        assert_eq!(self.need().read, Read::Into);
+        assert!(matches!(self.need().read, Read::Into | Read::Feed));
         let space = self.c.space(&mut self.input);
         space[..bytes.len()].copy_from_slice(bytes);
         let input = std::mem::take(&mut self.input);
@@ -125,9 +169,59 @@ impl Peer {
                     self.on(|c, _, turn| c.refuse(reject, &mut output, turn));
                     self.output = output;
                 }
+                Act::Store => self.keep(usize::MAX),
+                Act::Conclude => self.conclude(Status::CREATED),
                 Act::None | Act::Produce | Act::ShutdownWrite | Act::Close(..) => return,
             }
         }
+    }
+
+    /// Keeps at most `max` bytes of what stands in the input.
+    fn keep(&mut self, max: usize) {
+        assert_eq!(self.need().act, Act::Store);
+        self.feed(max);
+    }
+
+    /// Nothing happens until a deadline.
+    fn wait(&mut self, deadlines: &mut usize) {
+        *deadlines += 1;
+        self.now = self.now.max(self.need().until.0);
+        self.tick();
+        let need = self.need();
+        assert!(
+            need.until > Ms(self.now) || need.act != Act::None,
+            "{:?}",
+            self.c
+        );
+    }
+
+    /// Takes at most `max` bytes of the body.
+    fn feed(&mut self, max: usize) {
+        let content = self.c.content(&self.input);
+        let n = content.len().min(max);
+        self.kept.extend_from_slice(&content[..n]);
+        let input = std::mem::take(&mut self.input);
+        self.on(|c, _, turn| c.stored(n, &input, turn));
+        self.input = input;
+    }
+
+    /// Answers at the end of a body that is kept.
+    fn conclude(&mut self, status: Status) {
+        let turn = Turn {
+            now: Ms(self.now),
+            wall: None,
+            limits: &self.limits,
+            stopping: self.stopping,
+        };
+        let mut reply = self.c.reply(&mut self.output);
+        reply.status(status);
+        let content = match status.code() {
+            400.. => Content::Page,
+            _ => Content::Empty,
+        };
+        let taken = self.c.concluded(reply, content, &self.input, &turn);
+        assert!(matches!(taken, Taken::Yes { .. }), "{taken:?}");
+        self.answers += 1;
     }
 
     /// Takes the preface; one client in three has its share of connections already.
@@ -149,14 +243,15 @@ impl Peer {
         };
         let mut fields = [NO_FIELD; FIELDS_MAX];
         let request = self.c.request(&self.input, &mut fields, &self.limits);
-        let (verdict, method, target) = match request {
-            Ok(request) => (request.verdict, request.method, request.target),
+        let request = match request {
+            Ok(request) => request,
             Err(reject) => {
                 self.c.refuse(reject, &mut self.output, &turn);
                 return;
             }
         };
-        if !self.c.may_join(&verdict) {
+        let (verdict, method, target) = (request.verdict, request.method, request.target);
+        if !self.c.may_join(&request) {
             return;
         }
         if self.unsure {
@@ -167,30 +262,25 @@ impl Peer {
             Target::Path { path, .. } => path,
             Target::Asterisk | Target::Authority => b"*",
         };
+        if (method, path) == (Method::Put, b"/keep") && verdict.framing != Framing::None {
+            self.kept.clear();
+            let taken = self.c.await_store(&verdict, self.most, &self.input, &turn);
+            assert_eq!(taken, Taken::Body);
+            return;
+        }
+        if path == b"/run" {
+            let most = self.most;
+            let taken = self.c.await_script(&verdict, most, &self.input, &turn);
+            assert_eq!(taken, Taken::Body);
+            return;
+        }
+        if path == b"/queue" && self.full {
+            self.c.await_place(&turn);
+            self.full = self.c.state() != State::Queue;
+            return;
+        }
         let mut reply = self.c.reply(&mut self.output);
-        let content = match (method, path) {
-            (Method::Get, b"/") => {
-                reply.status(Status::OK);
-                Content::File(self.file)
-            }
-            (Method::Get | Method::Head, b"/pieces") => {
-                reply.status(Status::OK);
-                Content::Pieces(self.declared)
-            }
-            (Method::Get, b"/long") => {
-                reply.status(Status::OK);
-                reply.field("X", &[b'x'; 5000]);
-                Content::Empty
-            }
-            (Method::Post | Method::Put, b"/in") => {
-                reply.status(Status::OK);
-                Content::Empty
-            }
-            _ => {
-                reply.status(Status::NOT_FOUND);
-                Content::Page
-            }
-        };
+        let content = site(method, path, (self.file, self.declared), &mut reply);
         let taken = self
             .c
             .answered(&verdict, reply, content, &self.input, &turn);
@@ -908,7 +998,20 @@ fn in_each_state() -> Vec<Peer> {
     respond.serve();
     let rest = Peer::resting();
     let lingering = Peer::lingering(LAST);
-    let mut peers = vec![Peer::new(), head, verify, body, respond, rest, lingering];
+    let store = store::storing(store::PUT);
+    let mut peers = vec![
+        Peer::new(),
+        head,
+        verify,
+        script::queued(),
+        body,
+        store,
+        script::running(script::BODY),
+        script::relaying(),
+        respond,
+        rest,
+        lingering,
+    ];
     for (peer, state) in peers.iter_mut().zip(State::ALL) {
         assert_eq!(peer.state(), state);
         peer.queues = Queues::default();
@@ -924,7 +1027,10 @@ fn a_fin_ends_what_has_no_answer_owed() {
             p.queues.unacknowledged = unacknowledged;
             p.fin();
             match (state, unacknowledged) {
-                (State::Verify | State::Respond, _) => assert_eq!(p.state(), state),
+                (State::Verify | State::Queue | State::Respond, _) => {
+                    assert_eq!(p.state(), state);
+                }
+                (State::Relay, _) => assert_eq!(p.state(), State::Respond),
                 (_, 0) => p.assert_over(CloseReason::PeerFin, How::Plain),
                 (State::Linger, _) => assert_eq!(p.state(), State::Linger),
                 (_, _) => {
@@ -943,7 +1049,7 @@ fn a_fin_ends_what_has_no_answer_owed() {
 fn broken_and_cut_end_every_state_with_their_reason_and_once() {
     for (mut broken, mut cut) in in_each_state().into_iter().zip(in_each_state()) {
         let how = match broken.state() {
-            State::Respond => How::Reset,
+            State::Relay | State::Respond => How::Reset,
             _ => How::Plain,
         };
         broken.on(|c, _, turn| c.broken(turn));
@@ -974,7 +1080,7 @@ fn stop_and_give_way_touch_only_who_may_be_touched() {
     }
     for mut p in in_each_state() {
         p.on(|c, _, turn| c.give_way(turn));
-        let gives_way = matches!(p.state(), State::Head | State::Body);
+        let gives_way = matches!(p.state(), State::Head | State::Body | State::Store);
         assert_eq!(p.need().act == Act::Refuse(Reject::GaveWay), gives_way);
         assert_ne!(p.state(), State::Rest);
     }
@@ -1778,7 +1884,7 @@ impl Random {
 
 /// Something that a client, the kernel or the shell may do now.
 fn anything(p: &mut Peer, random: &mut Random) {
-    const SENT: [&[u8]; 12] = [
+    const SENT: [&[u8]; 18] = [
         b"PROXY TCP4 192.0.2.1 192.0.2.2 1 80\r\n",
         b"PROXY UNKNOWN\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
         GET,
@@ -1787,6 +1893,12 @@ fn anything(p: &mut Peer, random: &mut Random) {
         POST,
         CHUNKED,
         EXPECT,
+        store::PUT,
+        store::CHUNKED,
+        store::EXPECT,
+        script::RUN,
+        script::BODY,
+        script::QUEUED,
         b"5\r\nhello\r\n0\r\n\r\n",
         b"G",
         b"\r\n",
@@ -1796,7 +1908,14 @@ fn anything(p: &mut Peer, random: &mut Random) {
     match (random.below(16), need.act) {
         (0..=8, Act::Answer | Act::Refuse(_) | Act::Introduce) => return p.serve(),
         (0..=8, Act::ShutdownWrite) => return p.shut(),
+        (0..=2, Act::Produce) if p.state() == State::Script => {
+            return script::anything(p, random.below(4));
+        }
+        (3..=8, Act::Produce) if p.state() == State::Script => {}
         (0..=8, Act::Produce) => return p.produce(),
+        (0..=8, Act::Store) => return p.keep(1 + usize::try_from(random.below(9)).unwrap()),
+        (0..=7, Act::Conclude) => return p.conclude(Status::CREATED),
+        (8, Act::Conclude) => return p.conclude(Status::INSUFFICIENT_STORAGE),
         (_, Act::Close(..)) => return,
         (9, _) => return p.pass(u32::try_from(random.below(20_000)).unwrap()),
         (10, _) if need.read != Read::Nothing => return p.fin(),
@@ -1819,7 +1938,7 @@ fn anything(p: &mut Peer, random: &mut Random) {
     match need.read {
         Read::Nothing => {}
         Read::Into => {
-            let piece = SENT[usize::try_from(random.below(12)).unwrap()];
+            let piece = SENT[usize::try_from(random.below(18)).unwrap()];
             let n = piece.len().min(p.c.space(&mut p.input).len());
             assert!(n > 0, "no room to receive into in {:?}", p.c);
             p.recv(&piece[..n]);
@@ -1827,6 +1946,11 @@ fn anything(p: &mut Peer, random: &mut Random) {
         Read::Discard(max) => {
             p.discard(1 + random.below(max.min(70_000)));
             p.tick();
+        }
+        Read::Feed => script::feed(p, random),
+        Read::Store(max) => {
+            let n = 1 + random.below(max.min(70_000));
+            p.on(|c, _, turn| c.stored_unseen(n, turn));
         }
     }
 }
@@ -1842,7 +1966,8 @@ fn hold(p: &Peer, said: &mut Option<Act>) {
         assert_eq!(need.write, Write::Nothing);
     }
     if need.act == Act::Produce {
-        assert_eq!((state, need.write), (State::Respond, Write::Nothing));
+        let due = matches!(state, State::Script | State::Relay | State::Respond);
+        assert!(due && (need.write == Write::Nothing || state == State::Script));
     }
     assert_eq!(state == State::Closed, matches!(need.act, Act::Close(..)));
     assert!(
@@ -1881,19 +2006,16 @@ fn in_any_order_the_invariants_hold_and_deadlines_alone_end_it() {
         let mut deadlines = 0;
         while p.state() != State::Closed {
             match p.need().act {
-                Act::Answer | Act::Refuse(_) | Act::Introduce => p.serve(),
+                Act::Answer | Act::Refuse(_) | Act::Introduce | Act::Store | Act::Conclude => {
+                    p.serve()
+                }
+                Act::Produce if p.state() == State::Script => p.wait(&mut deadlines),
                 Act::ShutdownWrite => p.shut(),
                 Act::Produce => p.produce(),
                 Act::None | Act::Close(..) if p.need().write != Write::Nothing => {
                     p.send(usize::MAX);
                 }
-                Act::None | Act::Close(..) => {
-                    deadlines += 1;
-                    p.now = p.now.max(p.need().until.0);
-                    p.tick();
-                    let need = p.need();
-                    assert!(need.until > Ms(p.now) || need.act != Act::None, "{:?}", p.c);
-                }
+                Act::None | Act::Close(..) => p.wait(&mut deadlines),
             }
             hold(&p, &mut said);
             assert!(deadlines < 20, "it does not end: {:?}", p.c);

@@ -146,7 +146,7 @@ impl<N: Net> Reactor<N> {
             peer,
             counted,
             file: None,
-            work: None,
+            holds: None,
             offset: 0,
             buffer: None,
             // Most clients have sent their request by now: reading at once saves a wake-up.
@@ -284,7 +284,11 @@ fn rank<S>(slot: &Slot<S>, turn: &Turn<'_>) -> Option<Eviction> {
         }
         State::Head
         | State::Verify
+        | State::Queue
         | State::Body
+        | State::Store
+        | State::Script
+        | State::Relay
         | State::Respond
         | State::Rest
         | State::Closed => None,

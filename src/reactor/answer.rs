@@ -4,31 +4,37 @@
 //! find their places here. It must not decide what is answered, nor send it. Invariant: a
 //! descriptor or a work of an answer that the heart did not take goes home at once.
 
+use super::addresses::Key;
 use super::net::Net;
+use super::scripts::{self, Scripts};
 use super::{Reactor, identity};
 use crate::connection::client::Client;
-use crate::connection::head::{NO_FIELD, Request};
+use crate::connection::head::{NO_FIELD, Request, Verdict};
 use crate::connection::limits::FIELDS_MAX;
 use crate::connection::reason::Reject;
+use crate::connection::reply::{Reply, Status};
 use crate::connection::state::State;
 use crate::connection::time::Turn;
-use crate::connection::{Content, Taken};
+use crate::connection::{Connection, Content, Size, Taken};
 use crate::report::Asked;
 use crate::report::access::Begun;
-use crate::site;
+use crate::site::{self, Store, upload};
 use crate::sys::file;
 use std::os::fd::AsFd;
 
 /// What the heart must know of what the site made.
-fn content_of(made: &site::Content) -> Content {
+pub(super) fn content_of(made: &site::Content) -> Content {
     match made {
         site::Content::Nothing => Content::Nothing,
         site::Content::Empty => Content::Empty,
         site::Content::Page => Content::Page,
         site::Content::File(part) => Content::File(part.length),
         site::Content::Pieces(pieces) => Content::Pieces(pieces.length),
-        // It does not come so far.
-        site::Content::Later(_) => Content::Page,
+        // They do not come so far.
+        site::Content::Later(_)
+        | site::Content::Store(_)
+        | site::Content::Script(_)
+        | site::Content::NoPlace => Content::Page,
     }
 }
 
@@ -44,6 +50,111 @@ fn asked<'a>(request: &Request<'a>, line: &'a [u8], client: Client, user: &'a [u
     }
 }
 
+/// What the access log says of a response that begins. Of one that waits for its body nothing is
+/// known yet: if the body never ends, it was a bad request (RFC 9112 section 8).
+pub(super) fn begun(taken: &Taken) -> Option<Begun> {
+    match *taken {
+        Taken::Yes {
+            status,
+            size,
+            pieces: open,
+            ..
+        } => Some(Begun { status, size, open }),
+        Taken::Body => Some(Begun {
+            status: Status::BAD_REQUEST,
+            size: Size::default(),
+            open: true,
+        }),
+        Taken::Later => None,
+    }
+}
+
+/// What becomes of a request.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it lives on the stack for one request; a box would allocate"
+)]
+enum Outcome {
+    /// The site has answered.
+    Made(site::Content),
+    /// Its body is kept first.
+    Keep(Store),
+    /// The script at this place answers, and gets the body so.
+    Run(u16, site::Body),
+    /// Whether its credentials are good is asked, under this number.
+    AwaitVerdict(u32),
+    /// There is no place for its script.
+    AwaitPlace,
+}
+
+impl Outcome {
+    /// Hands it over to the heart. `None`: the request waits.
+    fn take(
+        &self,
+        connection: &mut Connection,
+        verdict: &Verdict,
+        reply: Reply<'_>,
+        input: &[u8],
+        turn: &Turn<'_>,
+    ) -> Option<Taken> {
+        match self {
+            Self::AwaitVerdict(_) => {
+                connection.await_verdict(turn);
+                None
+            }
+            Self::AwaitPlace => {
+                connection.await_place(turn);
+                None
+            }
+            Self::Keep(store) => {
+                Some(connection.await_store(verdict, store.max_bytes, input, turn))
+            }
+            Self::Run(_, site::Body::Spool(most)) => {
+                Some(connection.await_store(verdict, *most, input, turn))
+            }
+            Self::Run(_, site::Body::None | site::Body::Length(_)) => {
+                Some(connection.await_script(verdict, u64::MAX, input, turn))
+            }
+            Self::Made(made) => {
+                let content = content_of(made);
+                Some(connection.answered(verdict, reply, content, input, turn))
+            }
+        }
+    }
+}
+
+/// What becomes of what the site made. `at` is the place that was shown to it; `alone`: there is
+/// nothing before the request that is not sent yet.
+fn outcome(
+    made: site::Content,
+    (scripts, at, alone): (&mut Scripts, Option<u16>, bool),
+    (request, client, counted): (&Request<'_>, Client, Option<Key>),
+    reply: &mut Reply<'_>,
+    turn: &Turn<'_>,
+) -> Outcome {
+    match made {
+        site::Content::Store(store) => Outcome::Keep(store),
+        site::Content::Later(ticket) => Outcome::AwaitVerdict(ticket),
+        site::Content::NoPlace if !alone || scripts.takes_waiter(counted) => Outcome::AwaitPlace,
+        site::Content::NoPlace => {
+            Outcome::Made(scripts::instead(Status::SERVICE_UNAVAILABLE, reply))
+        }
+        site::Content::Script(script) => {
+            let body = script.body;
+            let at = at.unwrap_or(0); // without one there is no script
+            match scripts.begin(at, script, (request.host, client, counted), turn.now) {
+                Ok(()) => Outcome::Run(at, body),
+                Err(status) => Outcome::Made(scripts::instead(status, reply)),
+            }
+        }
+        site::Content::Nothing
+        | site::Content::Empty
+        | site::Content::Page
+        | site::Content::File(_)
+        | site::Content::Pieces(_) => Outcome::Made(made),
+    }
+}
+
 impl<N: Net> Reactor<N> {
     pub(super) fn refuse(&mut self, index: u16, reject: Reject, turn: &Turn<'_>) {
         let Some(slot) = self.slots.get_mut(index) else {
@@ -52,7 +163,10 @@ impl<N: Net> Reactor<N> {
         let Some(buffer) = slot.buffer else { return };
         let (_, output) = self.buffers.halves(buffer);
         // Of a request whose body is being read the answer is made already, and goes.
-        let replaces = slot.connection.state() == State::Body;
+        let replaces = matches!(
+            slot.connection.state(),
+            State::Body | State::Store | State::Script
+        );
         let full = self.access.as_ref().is_some_and(|a| !a.takes(index));
         if !replaces && full && slot.connection.hold_answers() {
             return;
@@ -67,6 +181,7 @@ impl<N: Net> Reactor<N> {
         };
         let peer = slot.peer;
         self.credentials.forget(index);
+        self.scripts.forget(index);
         self.note_refusal(index, peer, begun, replaces, turn);
         self.hint(reject);
         self.counters.reject(reject);
@@ -87,7 +202,7 @@ impl<N: Net> Reactor<N> {
                 return;
             }
         };
-        if !slot.connection.may_join(&request.verdict) {
+        if !slot.connection.may_join(&request) {
             return;
         }
         let full = self.access.as_ref().is_some_and(|a| !a.takes(index));
@@ -98,54 +213,74 @@ impl<N: Net> Reactor<N> {
         let verdict = request.verdict;
         let (table, most) = (&mut self.addresses, self.per_address);
         let admitted = self.proxies.admit(slot, &request, table, most);
+        let (net, socket) = (&mut self.net, &slot.socket);
+        let mut server = || net.local(socket);
+        let alone = slot.connection.may_wait();
+        let (at, frame) = self.scripts.vacancy_for(alone, slot.counted);
         let means = site::Means {
             work: self.works.has_room(slot.counted),
+            upload: self.uploads.has_room(slot.counted),
+            script: site::ScriptMeans::of(frame, &mut server),
         };
-        self.credentials.begin(index, slot.connection.may_wait());
+        self.credentials.begin(index, alone);
+        let counted = slot.counted;
         let mut reply = slot.connection.reply(output);
-        let made = match admitted {
-            Ok(client) => self.sites.current().answer(
-                &request,
-                &client,
-                means,
-                &mut self.credentials,
-                turn,
-                &mut reply,
-            ),
-            Err(_) => identity::too_many(&mut reply),
+        let site = self.sites.current();
+        let outcome = match admitted {
+            Ok(client) => {
+                let credentials = &mut self.credentials;
+                let made = site.answer(&request, &client, means, credentials, turn, &mut reply);
+                let places = (&mut self.scripts, at, alone);
+                outcome(made, places, (&request, client, counted), &mut reply, turn)
+            }
+            Err(_) => Outcome::Made(identity::too_many(&mut reply)),
         };
-        if let site::Content::Later(ticket) = made {
-            if slot.connection.await_verdict(turn) {
-                self.credentials.wait(ticket);
+        let Some(taken) = outcome.take(&mut slot.connection, &verdict, reply, input, turn) else {
+            match (outcome, slot.connection.state()) {
+                (Outcome::AwaitVerdict(ticket), State::Verify) => self.credentials.wait(ticket),
+                (Outcome::AwaitPlace, State::Queue) => self.scripts.wait(index, counted),
+                (_, _) => {}
             }
             return;
-        }
-        let content = content_of(&made);
-        let taken = slot
-            .connection
-            .answered(&verdict, reply, content, input, turn);
-        if let Taken::Yes {
-            status,
-            size,
-            pieces: open,
-            ..
-        } = taken
-        {
+        };
+        if taken != Taken::Later {
             self.credentials.forget(index);
+        }
+        if let (Some(begun), Some(access)) = (begun(&taken), &mut self.access) {
+            let client = admitted.unwrap_or_else(|client| client);
+            let user = self.credentials.user();
+            access.begin(index, &asked(&request, line, client, user), begun, turn);
+        }
+        self.count(&taken);
+        self.go_on(index, outcome, taken, turn);
+    }
+
+    /// What was taken finds its place.
+    fn go_on(&mut self, index: u16, outcome: Outcome, taken: Taken, turn: &Turn<'_>) {
+        match outcome {
+            Outcome::Made(made) => self.follow(index, made, taken, turn),
+            Outcome::Keep(store) if upload::BUILT => self.begin_upload(index, store, turn),
+            Outcome::Run(at, _) => self.begin_script(index, at, turn),
+            Outcome::Keep(_) | Outcome::AwaitVerdict(_) | Outcome::AwaitPlace => {}
+        }
+    }
+
+    /// An answer that was taken counts.
+    pub(super) fn count(&mut self, taken: &Taken) {
+        if let Taken::Yes { status, .. } = *taken {
             self.counters.request();
             self.counters.response(status);
-            if let Some(access) = &mut self.access {
-                let client = admitted.unwrap_or_else(|client| client);
-                let begun = Begun { status, size, open };
-                let user = self.credentials.user();
-                access.begin(index, &asked(&request, line, client, user), begun, turn);
-            }
         }
-        self.follow(index, made, taken, turn);
     }
 
     /// What follows the head that was taken finds its place, or goes home.
-    fn follow(&mut self, index: u16, made: site::Content, taken: Taken, turn: &Turn<'_>) {
+    pub(super) fn follow(
+        &mut self,
+        index: u16,
+        made: site::Content,
+        taken: Taken,
+        turn: &Turn<'_>,
+    ) {
         match (made, taken) {
             (site::Content::File(part), Taken::Yes { file: 1.., .. }) => {
                 self.begin_file(index, part, turn);
@@ -153,10 +288,10 @@ impl<N: Net> Reactor<N> {
             (site::Content::Pieces(pieces), Taken::Yes { pieces: true, .. }) => {
                 self.begin_pieces(index, pieces, turn);
             }
-            (site::Content::Pieces(pieces), Taken::Yes { .. } | Taken::Later) => {
+            (site::Content::Pieces(pieces), Taken::Yes { .. } | Taken::Later | Taken::Body) => {
                 self.sites.current().release(pieces.work);
             }
-            (_, Taken::Yes { .. } | Taken::Later) => {}
+            (_, Taken::Yes { .. } | Taken::Later | Taken::Body) => {}
         }
     }
 

@@ -7,6 +7,7 @@
 
 use super::Reactor;
 use super::net::Net;
+use super::places::Place;
 use super::slots::Slot;
 use crate::connection::state::State;
 use crate::connection::time::Turn;
@@ -63,39 +64,14 @@ impl<N: Net> Reactor<N> {
                 return;
             };
             let need = slot.connection.need(turn.limits);
-            let step = match need.act {
-                Act::Close(reason, how) => {
-                    self.note_misuse(index);
-                    self.close(index, reason, how, turn.now);
-                    return;
-                }
-                Act::ShutdownWrite => {
-                    looked = true; // it looks itself
-                    self.shutdown_write(index, turn)
-                }
-                act if act.is_about_input() && !self.secure_buffer(index, turn) => Step::Blocked,
-                Act::Introduce => {
-                    self.introduce(index, turn);
-                    Step::Moved
-                }
-                Act::Refuse(reject) => {
-                    self.refuse(index, reject, turn);
-                    Step::Moved
-                }
-                Act::Answer if budget.requests > 0 => {
-                    budget.requests -= 1;
-                    self.answer(index, turn);
-                    Step::Moved
-                }
-                Act::Produce if self.produce(index, &mut budget, turn) == Step::Moved => {
-                    Step::Moved
-                }
-                Act::Answer | Act::Produce | Act::None => {
-                    let step = self.transfer(index, need, &mut budget, turn);
-                    looked &= step == Step::Blocked;
-                    step
-                }
-            };
+            if let Act::Close(reason, how) = need.act {
+                self.note_misuse(index);
+                self.close(index, reason, how, turn.now);
+                return;
+            }
+            let step = self.step(index, need, &mut budget, turn);
+            // Shutting the write side looks at the goodbye itself.
+            looked = need.act == Act::ShutdownWrite || looked && step == Step::Blocked;
             if step == Step::Moved {
                 continue;
             }
@@ -119,9 +95,34 @@ impl<N: Net> Reactor<N> {
         self.settle(index, turn);
     }
 
+    /// Does what it needs, as far as that can be had.
+    fn step(&mut self, index: u16, need: Need, budget: &mut Budget, turn: &Turn<'_>) -> Step {
+        let act = need.act;
+        if act.is_about_input() && !self.secure_buffer(index, turn) {
+            return Step::Blocked;
+        }
+        match act {
+            Act::ShutdownWrite => self.shutdown_write(index, turn),
+            Act::Introduce => self.introduce(index, turn),
+            Act::Refuse(reject) => self.refuse(index, reject, turn),
+            Act::Answer if budget.requests > 0 => {
+                budget.requests -= 1;
+                self.answer(index, turn);
+            }
+            Act::Store if budget.bytes > 0 => self.store(index, budget, turn),
+            Act::Conclude => return self.conclude(index, turn),
+            Act::Produce if self.produce(index, budget, turn) == Step::Moved => {}
+            Act::Answer | Act::Store | Act::Produce | Act::None | Act::Close(..) => {
+                return self.transfer(index, need, budget, turn);
+            }
+        }
+        Step::Moved
+    }
+
     /// After a visit: what is not needed goes home, and the deadline is set.
     fn settle(&mut self, index: u16, turn: &Turn<'_>) {
         self.note_misuse(index);
+        self.end_input(index);
         let Some(slot) = self.slots.get_mut(index) else {
             return;
         };
@@ -131,19 +132,25 @@ impl<N: Net> Reactor<N> {
             slot.since = turn.now;
         }
         let more_to_come = slot.connection.has_pieces();
-        if slot.connection.file_owed() == 0 && !more_to_come {
+        let stores = state == State::Store;
+        let scripts = matches!(state, State::Script | State::Relay);
+        if slot.connection.file_owed() == 0 && !more_to_come && !stores {
             slot.file = None;
         }
-        let work = slot.work.take_if(|_| !more_to_come);
+        let over = slot.holds.take_if(|place| match place {
+            Place::Work(_) => !more_to_come,
+            Place::Upload(_) => !stores,
+            Place::Script(_) => !(stores || scripts || more_to_come),
+        });
         let need = slot.connection.need(turn.limits);
-        let wants_buffer = need.read == Read::Into
-            || matches!(need.act, Act::Answer | Act::Refuse(_) | Act::Produce);
+        let wants_buffer =
+            need.read == Read::Into || need.act.is_about_input() || need.act == Act::Produce;
         let returned = if slot.connection.holds_bytes() {
             None
         } else {
             slot.buffer.take()
         };
-        self.release_work(work);
+        self.go_home(over);
         self.timers.arm(index, need.until);
         self.forget_client(index);
         if !wants_buffer {
@@ -165,7 +172,7 @@ impl<N: Net> Reactor<N> {
         }
     }
 
-    fn shutdown_write(&mut self, index: u16, turn: &Turn<'_>) -> Step {
+    fn shutdown_write(&mut self, index: u16, turn: &Turn<'_>) {
         if let Some(slot) = self.slots.get_mut(index) {
             match self.net.shutdown_write(&slot.socket) {
                 Ok(()) => {
@@ -175,7 +182,6 @@ impl<N: Net> Reactor<N> {
                 Err(_) => slot.connection.broken(turn),
             }
         }
-        Step::Moved
     }
 
     // ---- moving bytes --------------------------------------------------------------------------
@@ -187,13 +193,17 @@ impl<N: Net> Reactor<N> {
         if need.write != Write::Nothing && ready.write && budget.bytes > 0 {
             return self.write(index, need.write, budget, turn);
         }
+        if need.read == Read::Feed && budget.bytes > 0 {
+            return self.feed(index, budget, turn);
+        }
         if need.read == Read::Nothing || !ready.read || budget.bytes == 0 {
             return Step::Blocked;
         }
         match need.read {
             Read::Into => self.receive(index, budget, turn),
             Read::Discard(max) => self.discard(index, max, budget, turn),
-            Read::Nothing => Step::Blocked,
+            Read::Store(max) => self.store_unseen(index, max, budget, turn),
+            Read::Feed | Read::Nothing => Step::Blocked,
         }
     }
 
@@ -202,8 +212,12 @@ impl<N: Net> Reactor<N> {
             return Step::Blocked;
         };
         let outcome = match (write, slot.buffer, &slot.file) {
-            (Write::Bytes { more }, Some(buffer), _) => {
-                let (_, output) = self.buffers.halves(buffer);
+            (Write::Bytes { more }, buffer, _) => {
+                // A 100 (Continue) stands in none.
+                let output: &[u8] = match buffer {
+                    Some(buffer) => self.buffers.halves(buffer).1,
+                    None => &[],
+                };
                 self.net
                     .send(&slot.socket, slot.connection.sendable(output), more)
             }
@@ -213,7 +227,9 @@ impl<N: Net> Reactor<N> {
                     .min(budget.bytes);
                 self.net.send_file(&slot.socket, file, slot.offset, max)
             }
-            (_, _, _) => Err(io::Error::from(ErrorKind::InvalidInput)),
+            (Write::Nothing | Write::File(_), _, _) => {
+                Err(io::Error::from(ErrorKind::InvalidInput))
+            }
         };
         match outcome {
             Ok(0) => slot.connection.truncated(turn),
@@ -239,7 +255,7 @@ impl<N: Net> Reactor<N> {
         Step::Moved
     }
 
-    fn receive(&mut self, index: u16, budget: &mut Budget, turn: &Turn<'_>) -> Step {
+    pub(super) fn receive(&mut self, index: u16, budget: &mut Budget, turn: &Turn<'_>) -> Step {
         if !self.buffer_to_read(index, turn) {
             return Step::Blocked;
         }
@@ -289,7 +305,7 @@ impl<N: Net> Reactor<N> {
         Step::Moved
     }
 
-    fn read_eof(&mut self, index: u16, turn: &Turn<'_>) {
+    pub(super) fn read_eof(&mut self, index: u16, turn: &Turn<'_>) {
         let Some(slot) = self.slots.get_mut(index) else {
             return;
         };
@@ -298,7 +314,7 @@ impl<N: Net> Reactor<N> {
         slot.connection.peer_eof(queues, turn);
     }
 
-    fn read_failed(&mut self, index: u16, error: &io::Error, turn: &Turn<'_>) {
+    pub(super) fn read_failed(&mut self, index: u16, error: &io::Error, turn: &Turn<'_>) {
         let Some(slot) = self.slots.get_mut(index) else {
             return;
         };

@@ -11,11 +11,23 @@ use crate::connection::state::State;
 use crate::connection::time::Ms;
 
 impl<N: Net> Reactor<N> {
-    /// The Head, Body or Rest, older than a grace, that has come the least far.
+    /// The Head, Body or Rest, older than a grace, that has come the least far. Where it is about
+    /// buffers also the Store: there are few of them, but they take their time.
     pub(super) fn least_progress(&self, now: Ms, holds_buffer: bool) -> Option<u16> {
         self.slots
             .iter()
-            .filter(|(_, slot)| matches!(slot.state, State::Head | State::Body | State::Rest))
+            .filter(|(_, slot)| match slot.state {
+                State::Head | State::Body | State::Rest => true,
+                State::Store => holds_buffer,
+                State::Idle
+                | State::Verify
+                | State::Queue
+                | State::Script
+                | State::Relay
+                | State::Respond
+                | State::Linger
+                | State::Closed => false,
+            })
             .filter(|(_, slot)| now.since(slot.since) >= GRACE_MS)
             .filter(|(_, slot)| !holds_buffer || slot.buffer.is_some())
             .min_by_key(|(_, slot)| (slot.connection.progress(), slot.since))
@@ -32,6 +44,7 @@ impl<N: Net> Reactor<N> {
         self.patient.remove(index);
         self.leave_line(index);
         self.credentials.forget(index);
+        self.scripts.forget(index);
         self.addresses.remove(slot.counted);
         if let Some(access) = &mut self.access {
             access.close(index, reason, how == How::Reset, now);
@@ -42,7 +55,7 @@ impl<N: Net> Reactor<N> {
         log::debug!("slot {index}: {}", reason.name());
         self.net.close(slot.socket, how);
         drop(slot.file);
-        self.release_work(slot.work);
+        self.go_home(slot.holds);
         if let Some(buffer) = slot.buffer {
             self.give_buffer(buffer);
         }

@@ -126,7 +126,16 @@ impl<N: Net> Reactor<N> {
         let Some(slot) = self.slots.get_mut(index) else {
             return;
         };
-        let busy = [State::Verify, State::Body, State::Respond, State::Rest];
+        let busy = [
+            State::Verify,
+            State::Queue,
+            State::Body,
+            State::Store,
+            State::Script,
+            State::Relay,
+            State::Respond,
+            State::Rest,
+        ];
         let over = !busy.contains(&slot.state);
         if over && slot.counted.is_some() && self.proxies.names(&slot.peer) {
             self.addresses.remove(slot.counted.take());

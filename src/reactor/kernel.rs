@@ -139,6 +139,9 @@ impl Kernel {
 /// logs, a configuration while it is read, control and supervisor.
 const OWN_DESCRIPTORS: u64 = 16;
 
+/// Two pipes, and a directory or a body that is kept.
+const SCRIPT_DESCRIPTORS: u64 = 3;
+
 /// A slot, and beside it a file, for each connection; the directories of the sites, twice while a
 /// reload replaces them; plus what the program has open.
 fn enough_descriptors(config: &Config, listeners: &Listeners) -> Result<(), StartError> {
@@ -147,12 +150,20 @@ fn enough_descriptors(config: &Config, listeners: &Listeners) -> Result<(), Star
         .chain([&config.site])
         .map(|site| site.aliases.len().saturating_add(1))
         .fold(0, usize::saturating_add);
+    // Where uploads are taken each may have another one, in which they grow.
+    let directories = match config.takes_uploads() {
+        true => directories.saturating_mul(2),
+        false => directories,
+    };
     let directories = u64::try_from(directories).unwrap_or(0).saturating_mul(2);
     let own = OWN_DESCRIPTORS
         .saturating_add(u64::from(listeners.count()))
         .saturating_add(directories);
+    // Each upload keeps the directory that its file belongs to.
     let need = u64::from(config.connections)
         .saturating_mul(2)
+        .saturating_add(config.upload_places().into())
+        .saturating_add(u64::from(config.script_places()).saturating_mul(SCRIPT_DESCRIPTORS))
         .saturating_add(own);
     match crate::sys::limits::raise_open_files(need) {
         Ok(limit) if limit >= need => Ok(()),
@@ -183,6 +194,7 @@ impl Net for Kernel {
             readable: event.is_readable() || event.is_read_closed() || event.is_error(),
             writable: event.is_writable() || event.is_write_closed() || event.is_error(),
             read_closed: event.is_read_closed() || event.is_error(),
+            broken: event.is_error(),
         }));
         Ok(())
     }
@@ -219,10 +231,35 @@ impl Net for Kernel {
 
     fn retune(&mut self, config: &Config) {
         self.listeners.set_linger2(config.linger2_s);
+        // The first rule for uploads or scripts needs more.
+        if let Err(error) = enough_descriptors(config, &self.listeners) {
+            log::warn!("{error}");
+        }
     }
 
     fn watch_helper(&mut self, fd: BorrowedFd<'_>) -> io::Result<()> {
         self.watch(fd, Token::Helper, Interest::READABLE)
+    }
+
+    fn watch_script(&mut self, fd: BorrowedFd<'_>, token: Token) -> io::Result<()> {
+        let interest = match token {
+            Token::Script { input: true, .. } => Interest::WRITABLE,
+            Token::Script { input: false, .. }
+            | Token::Starter
+            | Token::Helper
+            | Token::Listener(_)
+            | Token::Signals
+            | Token::Control
+            | Token::Slot { .. } => Interest::READABLE,
+        };
+        self.watch(fd, token, interest)
+    }
+
+    fn local(&mut self, socket: &Socket) -> Option<std::net::SocketAddr> {
+        match socket::bound(socket.fd.as_fd()) {
+            Ok(socket::Bound::Tcp(address)) => Some(address),
+            Ok(socket::Bound::Unix(_)) | Err(_) => None,
+        }
     }
 
     fn close_listeners(&mut self) {

@@ -189,11 +189,14 @@ impl<N: Net> Reactor<N> {
     pub(super) fn stuck(&mut self, turn: &Turn<'_>, holds_buffer: bool) -> Option<u16> {
         let idle_ms = u64::from(turn.limits.linger_idle_ms);
         let rests_ms = |slot: &super::slots::Slot<N::Socket>| match slot.connection.state() {
-            State::Respond => slot.connection.unmoved_ms(turn),
+            State::Relay | State::Respond => slot.connection.unmoved_ms(turn),
             State::Idle
             | State::Head
             | State::Verify
+            | State::Queue
             | State::Body
+            | State::Store
+            | State::Script
             | State::Rest
             | State::Linger
             | State::Closed => 0,

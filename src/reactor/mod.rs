@@ -22,41 +22,49 @@ mod lending;
 mod listen_fault;
 pub mod listeners;
 pub mod net;
+mod places;
 mod queue;
 mod reload;
+pub mod scripts;
+mod sizes;
 mod slots;
 mod stop;
 pub mod teardown;
 mod timers;
+mod uploads;
 pub mod verdicts;
 mod watch;
 mod works;
 
-use crate::config::{Config, Fixed, Sizes, StartError};
+use crate::config::{Config, StartError};
 use crate::connection::limits::Limits;
 use crate::connection::state::Teardown;
 use crate::connection::time::{Ms, Turn, Wall};
-use crate::helper::credentials::{self, Credentials};
+use crate::connection::{Read, Write};
+use crate::helper::credentials::Credentials;
 use crate::report::access::Access;
 use crate::report::counters::Counters;
 use crate::report::herald::Herald;
 use crate::report::sink;
-use crate::site::{SHELF_BYTES, Site};
+use crate::site::{Site, Work};
 use accept::Door;
 use addresses::Addresses;
 use buffers::Buffers;
 use clock::Clock;
 use identity::Proxies;
 use net::{EVENTS, Event, Net, Token};
+use places::Places;
 use queue::Queue;
 pub use reload::Reread;
 use reload::Sites;
+use scripts::Scripts;
+pub use sizes::sizes;
 use slots::Slots;
 use std::io;
 use std::rc::Rc;
 use stop::Stop;
 use timers::Timers;
-use works::Works;
+use uploads::Kept;
 
 /// A waiter for a buffer, or a client before a full table, makes somebody give way after this.
 pub const GRACE_MS: u64 = 1_000;
@@ -79,7 +87,13 @@ pub struct Reactor<N: Net> {
     limits: Rc<Limits>,
     slots: Slots<N::Socket>,
     buffers: Buffers,
-    works: Works,
+    works: Places<Work>,
+    uploads: Places<Kept>,
+    /// When it was last told that one could not be written.
+    full_told: Ms,
+    scripts: Scripts,
+    /// Through which bodies flow that are kept; empty where none are.
+    through: Vec<u8>,
     timers: Timers,
     /// Slots that stopped on a budget.
     runnable: Queue,
@@ -125,7 +139,15 @@ impl<N: Net> Reactor<N> {
             limits: Rc::new(config.limits.clone()),
             slots: Slots::new(slots),
             buffers: Buffers::new(config.buffers, config.buffer_bytes, slots),
-            works: Works::new(config.buffers, config.connections_per_address, slots),
+            works: Places::new(config.buffers, config.connections_per_address, slots),
+            full_told: Ms(0),
+            uploads: Places::new(
+                config.upload_places(),
+                config.connections_per_address,
+                slots,
+            ),
+            scripts: Scripts::new(&config),
+            through: uploads::room(&config),
             timers: Timers::new(slots, now),
             runnable: Queue::new(slots),
             patient: Queue::new(slots),
@@ -227,7 +249,11 @@ impl<N: Net> Reactor<N> {
                 self.drive(index, &turn);
             }
         }
-        while let Some(index) = self.timers.due(now) {
+        // Each at most once: whatever a deadline comes to, it does not hold the turn.
+        for _ in 0..self.slots.len() {
+            let Some(index) = self.timers.due(now) else {
+                break;
+            };
             self.expired(index, &turn);
         }
         self.relieve(&turn);
@@ -235,6 +261,9 @@ impl<N: Net> Reactor<N> {
         self.stop_if_due(&turn);
         self.herald.beat(now);
         self.tend_helper(&turn);
+        self.hear_on(&turn);
+        self.tend_scripts(&turn);
+        self.tend_starter(now);
         self.flush_access();
         self.counters.log_dropped(u64::from(sink::dropped()));
         sink::flush();
@@ -270,6 +299,7 @@ impl<N: Net> Reactor<N> {
             self.stop.map(|stop| stop.deadline),
             self.herald.next_beat(),
             self.credentials.due(),
+            self.scripts_due(now),
         ];
         others.into_iter().flatten().fold(sleep_ms, |sleep_ms, at| {
             let wait = u32::try_from(at.since(now)).unwrap_or(u32::MAX);
@@ -283,6 +313,12 @@ impl<N: Net> Reactor<N> {
             Token::Signals => self.signalled(turn),
             Token::Control => self.control(turn),
             Token::Helper => self.verdicts(turn),
+            Token::Starter => self.reports(turn),
+            Token::Script {
+                at,
+                input,
+                generation,
+            } => self.script_moved(at, input, generation, turn),
             Token::Slot { index, generation } => {
                 if self.slots.generation(index) != generation {
                     return; // for a connection that is gone
@@ -293,6 +329,12 @@ impl<N: Net> Reactor<N> {
                 slot.ready.read |= event.readable;
                 slot.ready.write |= event.writable;
                 slot.ready.closed |= event.read_closed;
+                // Nobody reads from or sends to it while a script or a verdict takes its time.
+                let need = slot.connection.need(turn.limits);
+                let is_deaf = (need.read, need.write) == (Read::Nothing, Write::Nothing);
+                if event.broken && (is_deaf || slot.script().is_some()) {
+                    slot.connection.broken(turn);
+                }
                 self.drive(index, turn);
             }
         }
@@ -308,62 +350,13 @@ impl<N: Net> Reactor<N> {
     }
 }
 
-/// struct epoll_event, where it is not packed.
-const EPOLL_EVENT_BYTES: usize = 16;
-
-/// What the memory plan must know of the shell.
-#[must_use]
-pub fn sizes() -> Sizes {
-    let events = EVENTS * (size_of::<Event>() + EPOLL_EVENT_BYTES);
-    Sizes {
-        slot_bytes: Slots::<kernel::Socket>::bytes_each(),
-        slot_side_bytes: Timers::bytes_each() + 4 * Queue::bytes_each() + Addresses::bytes_each(),
-        work_bytes: Works::bytes_each(),
-        shelf_bytes: SHELF_BYTES,
-        access_line_bytes: Access::bytes_each(),
-        access_bytes: Access::bytes_fixed(),
-        fixed: vec![
-            Fixed {
-                what: "events",
-                owner: "reactor",
-                bytes: events,
-            },
-            Fixed {
-                what: "timer wheel",
-                owner: "reactor",
-                bytes: Timers::bytes_fixed(),
-            },
-            Fixed {
-                what: "scratch",
-                owner: "reactor",
-                bytes: kernel::SCRATCH_BYTES,
-            },
-            Fixed {
-                what: "peek",
-                owner: "reactor",
-                bytes: PEEK_BYTES,
-            },
-            Fixed {
-                what: "credentials",
-                owner: "helper",
-                bytes: credentials::BYTES,
-            },
-            Fixed {
-                what: "log ring",
-                owner: "report",
-                bytes: sink::RING_BYTES,
-            },
-        ],
-    }
-}
-
 /// Opens what `config` names in the file system, and lets it go again: whether it would start. It
 /// takes no address, for the server that is to be started anew still has it.
 ///
 /// # Errors
-/// As [`Site::new`].
+/// As [`Site::check`].
 pub fn check(config: &Config) -> Result<(), StartError> {
-    Site::new(&config.seen_from_outside()).map(drop)
+    Site::check(&config.seen_from_outside()).map(drop)
 }
 
 /// What the loop's failure means.

@@ -11,10 +11,17 @@ use crate::connection::time::Ms;
 use crate::sys::signal::Signal;
 use crate::sys::socket::Peer;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-/// Slots have indices below this; above are the listeners, the control socket and the signal pipe.
-pub const SLOTS_MAX: u16 = 0xff00;
+/// Slots have indices below this; above are the listeners, then the pipes of scripts, two each,
+/// then what there is one of.
+pub const SLOTS_MAX: u16 = 0xfe00;
+const SCRIPTS: u16 = 0xff00;
+const SCRIPTS_END: u16 = SCRIPTS + 2 * SCRIPTS_MAX;
+/// Scripts at the same time are at most this.
+pub const SCRIPTS_MAX: u16 = 64;
+const STARTER: u16 = 0xfffc;
 const HELPER: u16 = 0xfffd;
 const CONTROL: u16 = 0xfffe;
 const SIGNALS: u16 = 0xffff;
@@ -31,6 +38,17 @@ pub enum Token {
     Control,
     /// The helper has said something.
     Helper,
+    /// The process that starts scripts has said something.
+    Starter,
+    /// A pipe of a script.
+    Script {
+        /// Its place.
+        at: u16,
+        /// The one it reads from.
+        input: bool,
+        /// Of the place when it was registered.
+        generation: u16,
+    },
     /// A connection.
     Slot {
         /// Index into the slots.
@@ -49,6 +67,15 @@ impl Token {
             Self::Signals => (SIGNALS, 0),
             Self::Control => (CONTROL, 0),
             Self::Helper => (HELPER, 0),
+            Self::Starter => (STARTER, 0),
+            Self::Script {
+                at,
+                input,
+                generation,
+            } => (
+                SCRIPTS + 2 * at.min(SCRIPTS_MAX - 1) + u16::from(input),
+                generation,
+            ),
             Self::Slot { index, generation } => (index, generation),
         };
         (usize::from(generation) << 16) | usize::from(index)
@@ -64,6 +91,12 @@ impl Token {
             Some(_) if index == SIGNALS => Self::Signals,
             Some(_) if index == CONTROL => Self::Control,
             Some(_) if index == HELPER => Self::Helper,
+            Some(_) if index == STARTER => Self::Starter,
+            Some(_) if (SCRIPTS..SCRIPTS_END).contains(&index) => Self::Script {
+                at: (index - SCRIPTS) / 2,
+                input: (index - SCRIPTS) % 2 == 1,
+                generation,
+            },
             Some(n) => Self::Listener(u8::try_from(n).unwrap_or(u8::MAX)),
         }
     }
@@ -80,6 +113,8 @@ pub struct Event {
     pub writable: bool,
     /// The peer's FIN or RST is in the queue: this edge was the last.
     pub read_closed: bool,
+    /// The connection is broken: an RST came, or a send failed for good.
+    pub broken: bool,
 }
 
 /// Most events taken from one poll; the rest comes with the next.
@@ -130,6 +165,19 @@ pub trait Net {
     /// ENOMEM, ENOSPC.
     fn watch_helper(&mut self, _: BorrowedFd<'_>) -> io::Result<()> {
         Ok(())
+    }
+
+    /// Watches a pipe of a script, or who starts them.
+    ///
+    /// # Errors
+    /// ENOMEM, ENOSPC.
+    fn watch_script(&mut self, _: BorrowedFd<'_>, _: Token) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Our address and port of a connection; `None` if it has none, or a unix socket.
+    fn local(&mut self, _: &Self::Socket) -> Option<SocketAddr> {
+        None
     }
 
     /// Closes all listeners; who is still queued is reset by the kernel, unless a successor has
@@ -206,6 +254,17 @@ mod tests {
             Token::Listener(0),
             Token::Listener(252),
             Token::Helper,
+            Token::Starter,
+            Token::Script {
+                at: 0,
+                input: false,
+                generation: 0,
+            },
+            Token::Script {
+                at: SCRIPTS_MAX - 1,
+                input: true,
+                generation: u16::MAX,
+            },
             Token::Signals,
             Token::Control,
             Token::Slot {

@@ -10,15 +10,25 @@
 
 use super::Reactor;
 use super::net::Net;
+use super::scripts::start_starter;
 use super::verdicts::start_helper;
 use crate::config::{Changes, Config, StartError, changed};
+use crate::helper::Helper;
 use crate::report::access::Access;
 use crate::report::sink;
+use crate::script::Starter;
 use crate::site::Site;
 use std::rc::Rc;
 
 /// Reads the configuration once more, as the start did.
 pub type Reread = Box<dyn FnMut() -> Result<Config, StartError>>;
+
+/// Processes beside the server that were started and have no work yet.
+#[derive(Debug, Default)]
+struct Beside {
+    helper: Option<Helper>,
+    starter: Option<Starter>,
+}
 
 /// What is served now, and what answers that have begun are made from.
 #[derive(Debug)]
@@ -125,17 +135,11 @@ impl<N: Net> Reactor<N> {
             true => Some(Access::open(&config)?),
             false => None,
         };
-        let helper = match config.asks_who() && !self.credentials.has_helper() {
-            true => Some(start_helper()?),
-            false => None,
-        };
+        let beside = self.start_beside(&config)?;
         if differs("log.target")
             && let Err(error) = sink::direct(&config)
         {
-            let now = self.net.now();
-            if let Some(helper) = helper {
-                self.credentials.turn_away(helper, now);
-            }
+            self.turn_away(beside);
             return Err(error);
         }
         // Nothing fails from here on.
@@ -146,22 +150,64 @@ impl<N: Net> Reactor<N> {
         self.forget_sites();
         self.limits = Rc::new(config.limits.clone());
         self.per_address = config.connections_per_address;
+        self.works.divide(self.per_address, config.connections);
+        self.uploads.divide(self.per_address, config.connections);
         self.net.retune(&config);
         self.credentials.retune(config.auth.clone());
-        if helper.is_some() {
-            self.employ(helper);
-        } else if !config.asks_who() {
-            self.credentials.dismiss();
-        }
         log::set_max_level(config.log_level);
         self.config = config;
+        self.prepare_uploads();
+        self.scripts.retune(&self.config);
+        self.employ_beside(beside);
         Ok(changes)
+    }
+
+    /// Starts the processes that `config` needs and that are not there.
+    fn start_beside(&mut self, config: &Config) -> Result<Beside, StartError> {
+        let mut beside = Beside::default();
+        if config.asks_who() && !self.credentials.has_helper() {
+            beside.helper = Some(start_helper()?);
+        }
+        if config.needs_starter() && !self.scripts.has_starter() {
+            match start_starter() {
+                Ok(starter) => beside.starter = Some(starter),
+                Err(error) => {
+                    self.turn_away(beside);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(beside)
+    }
+
+    /// They are not needed after all.
+    fn turn_away(&mut self, beside: Beside) {
+        let now = self.net.now();
+        if let Some(helper) = beside.helper {
+            self.credentials.turn_away(helper, now);
+        }
+        if let Some(starter) = beside.starter {
+            self.scripts.turn_away(starter);
+        }
+    }
+
+    /// They work from now on; who is needed no longer goes.
+    fn employ_beside(&mut self, beside: Beside) {
+        if beside.helper.is_some() {
+            self.employ(beside.helper);
+        } else if !self.config.asks_who() {
+            self.credentials.dismiss();
+        }
+        if beside.starter.is_some() {
+            self.employ_starter(beside.starter);
+        }
     }
 
     /// Lets go of sites of before a reload that no answer needs any more.
     pub(super) fn forget_sites(&mut self) {
-        let works = &self.works;
-        self.sites.forget(|epoch| works.is_used(epoch));
+        let (works, uploads) = (&self.works, &self.uploads);
+        self.sites
+            .forget(|epoch| works.is_used(epoch) || uploads.is_used(epoch));
     }
 }
 

@@ -5,10 +5,13 @@
 //! every removal, so a stale event finds nobody.
 
 use super::addresses::Key;
+use super::places::Place;
 use crate::connection::Connection;
 use crate::connection::client::Client;
 use crate::connection::state::State;
 use crate::connection::time::Ms;
+use crate::script;
+use crate::site::upload;
 use slab::Slab;
 use std::os::fd::OwnedFd;
 
@@ -35,10 +38,10 @@ pub(super) struct Slot<S> {
     pub(super) peer: Client,
     /// The client whose share it takes; `None`: nobody's.
     pub(super) counted: Option<Key>,
-    /// The file that is being sent, and where in it.
+    /// The file that is being sent or written.
     pub(super) file: Option<OwnedFd>,
-    /// What makes its answer, when that comes in pieces: a place in the table of works.
-    pub(super) work: Option<u16>,
+    /// Its place in one of the tables, if it needs one.
+    pub(super) holds: Option<Place>,
     /// Next byte of the file.
     pub(super) offset: u64,
     /// Its buffer.
@@ -49,6 +52,32 @@ pub(super) struct Slot<S> {
     pub(super) state: State,
     /// Since when `state` holds.
     pub(super) since: Ms,
+}
+
+impl<S> Slot<S> {
+    /// Its place in the table of works.
+    pub(super) fn work(&self) -> Option<u16> {
+        match self.holds {
+            Some(Place::Work(at)) => Some(at),
+            Some(Place::Upload(_) | Place::Script(_)) | None => None,
+        }
+    }
+
+    /// Its place in the table of uploads.
+    pub(super) fn upload(&self) -> Option<u16> {
+        match self.holds {
+            Some(Place::Upload(at)) if upload::BUILT => Some(at),
+            Some(Place::Work(_) | Place::Upload(_) | Place::Script(_)) | None => None,
+        }
+    }
+
+    /// Its place in the table of scripts.
+    pub(super) fn script(&self) -> Option<u16> {
+        match self.holds {
+            Some(Place::Script(at)) if script::BUILT => Some(at),
+            Some(Place::Work(_) | Place::Upload(_) | Place::Script(_)) | None => None,
+        }
+    }
 }
 
 /// Bounds the memory plan: a slot is at most this on 64 bits.
@@ -176,7 +205,7 @@ mod tests {
             peer: Client::Unix,
             counted: None,
             file: None,
-            work: None,
+            holds: None,
             offset: 0,
             buffer: None,
             ready: Ready::default(),

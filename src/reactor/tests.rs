@@ -154,6 +154,7 @@ fn readable(token: Token) -> Event {
         readable: true,
         writable: false,
         read_closed: false,
+        broken: false,
     }
 }
 

@@ -54,10 +54,15 @@ impl<N: Net> Reactor<N> {
             let state = self.slots.get(index).map(|slot| slot.connection.state());
             let fits = match state {
                 None
-                | Some(State::Idle | State::Head | State::Verify | State::Rest | State::Closed) => {
-                    lines == 0
-                }
-                Some(State::Body) => lines == 1,
+                | Some(
+                    State::Idle
+                    | State::Head
+                    | State::Verify
+                    | State::Queue
+                    | State::Rest
+                    | State::Closed,
+                ) => lines == 0,
+                Some(State::Body | State::Store | State::Script | State::Relay) => lines == 1,
                 Some(State::Respond) => lines > 0,
                 Some(State::Linger) => lines < 2,
             };
@@ -85,12 +90,21 @@ impl<N: Net> Reactor<N> {
             self.buffers.count(),
             "every buffer has one place"
         );
-        let works = self.slots.iter().filter(|(_, slot)| slot.work.is_some());
+        let works = self.slots.iter().filter(|(_, slot)| slot.work().is_some());
         assert_eq!(
             works.count() + self.works.free(),
             self.works.count(),
             "every work has one place"
         );
+        let uploads = self.slots.iter().filter(|(_, s)| s.upload().is_some());
+        assert_eq!(
+            uploads.count() + self.uploads.free(),
+            self.uploads.count(),
+            "every upload has one place"
+        );
+        let scripts = self.slots.iter().filter(|(_, s)| s.script().is_some());
+        let (free, places) = self.scripts.census();
+        assert!(scripts.count() + free <= places, "every script has a place");
         let counts = |key| self.slots.iter().filter(|(_, s)| s.counted == key).count();
         for (index, slot) in self.slots.iter() {
             let counted = usize::from(self.addresses.count(slot.counted));
@@ -100,7 +114,20 @@ impl<N: Net> Reactor<N> {
             );
             let state = slot.connection.state();
             let pieces = slot.connection.has_pieces();
-            assert_eq!(slot.work.is_some(), pieces, "slot {index} in {state:?}");
+            let script = slot.script().is_some();
+            let works = slot.work().is_some();
+            assert_eq!(works, pieces && !script, "slot {index} in {state:?}");
+            let stores = slot.upload().is_some();
+            assert_eq!(
+                stores,
+                state == State::Store && !script,
+                "slot {index} in {state:?}"
+            );
+            let runs = matches!(state, State::Script | State::Relay);
+            assert!(
+                script || !runs,
+                "slot {index} in {state:?} without a script"
+            );
             assert_ne!(state, State::Closed, "slot {index} is closed and not home");
             let owns = slot.buffer.is_some();
             let may_own =

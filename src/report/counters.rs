@@ -70,12 +70,15 @@ counted! {
         LateHead = "late-head",
         LateBody = "late-body",
         LateVerdict = "late-verdict",
+        NoPlace = "no-place",
+        LateScript = "late-script",
         BodyTooLarge = "body-too-large",
         TargetTooLong = "target-too-long",
         UnknownExpectation = "unknown-expectation",
         HeadTooLarge = "head-too-large",
         UnknownVersion = "unknown-version",
         GaveWay = "gave-way",
+        StorageFull = "storage-full",
         Internal = "internal",
     }
 }
@@ -100,6 +103,8 @@ pub struct Counters {
     refused_address: u64,
     accept_pauses: u64,
     helpers_replaced: u64,
+    uploads_abandoned: u64,
+    scripts: u64,
     reloads: u64,
     refused_reloads: u64,
     requests: u64,
@@ -138,6 +143,8 @@ impl Counters {
             refused_address: 0,
             accept_pauses: 0,
             helpers_replaced: 0,
+            uploads_abandoned: 0,
+            scripts: 0,
             reloads: 0,
             refused_reloads: 0,
             requests: 0,
@@ -176,6 +183,16 @@ impl Counters {
     /// A new configuration was refused.
     pub fn refuse_reload(&mut self) {
         self.refused_reloads = self.refused_reloads.saturating_add(1);
+    }
+
+    /// An upload ended before its body did, or was refused while it flowed.
+    pub fn abandon_upload(&mut self) {
+        self.uploads_abandoned = self.uploads_abandoned.saturating_add(1);
+    }
+
+    /// A script was asked for.
+    pub fn script(&mut self) {
+        self.scripts = self.scripts.saturating_add(1);
     }
 
     /// A helper that had ended has a successor.
@@ -261,6 +278,8 @@ impl Counters {
             ("", "refused-address", self.refused_address),
             ("", "accept-pauses", self.accept_pauses),
             ("", "helpers-replaced", self.helpers_replaced),
+            ("", "uploads-abandoned", self.uploads_abandoned),
+            ("", "scripts", self.scripts),
             ("", "reloads", self.reloads),
             ("", "refused-reloads", self.refused_reloads),
             ("", "requests", self.requests),

@@ -17,12 +17,14 @@ mod predecessor;
 mod user;
 
 use crate::config::{Config, StartError};
+use crate::helper::Helper;
 use crate::reactor::kernel::{Before, Kernel};
 use crate::reactor::listeners::Given;
-use crate::reactor::{self, Reactor, Reread, teardown, verdicts};
+use crate::reactor::{self, Reactor, Reread, scripts, teardown, verdicts};
 use crate::report::access::Access;
 use crate::report::herald::Herald;
 use crate::report::sink;
+use crate::script::Starter;
 use crate::site::Site;
 use background::Parent;
 use inherited::Inherited;
@@ -80,10 +82,7 @@ fn run(
     warn_of_lines_that_wait(config);
     let site = Site::new(config)?;
     let access = Access::open(config)?;
-    let helper = match config.asks_who() {
-        true => Some(verdicts::start_helper()?),
-        false => None,
-    };
+    let (helper, starter) = beside(config)?;
     let announcement = kernel.announcement(config);
     let mut reactor = Reactor::new(kernel, site, config, teardown::BUILT)
         .with_reread(beneath(config.service.chroot.clone(), reread))
@@ -91,6 +90,9 @@ fn run(
     reactor.log_accesses(access);
     if helper.is_some() {
         reactor.employ(helper);
+    }
+    if starter.is_some() {
+        reactor.employ_starter(starter);
     }
     if let Some(predecessor) = predecessor {
         predecessor.take_over()?;
@@ -108,6 +110,13 @@ fn run(
         parent.ready();
     }
     until_the_end(reactor, pidfile)
+}
+
+/// The processes beside the server that `config` needs.
+fn beside(config: &Config) -> Result<(Option<Helper>, Option<Starter>), StartError> {
+    let helper = config.asks_who().then(verdicts::start_helper);
+    let starter = config.needs_starter().then(scripts::start_starter);
+    Ok((helper.transpose()?, starter.transpose()?))
 }
 
 /// The server before this one; what it offers comes into `before`.

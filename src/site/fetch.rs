@@ -57,12 +57,16 @@ impl Host {
         };
         let (opened, index) = match found {
             Ok(Shown::File(opened, index)) => (opened, index),
+            Ok(Shown::Names) if self.is_source(place, &walk) => {
+                return page(reply, Status::FORBIDDEN);
+            }
             Ok(Shown::Names) => return self.list(question, asked, &walk, place, reply),
             Err(Refusal::Missing) if self.falls_back(asked) => {
                 return self.fall_back(question, credentials, asked, reply);
             }
             Err(refusal) => return page(reply, refusal.status()),
         };
+        let source = self.is_source(place, &walk);
         let name = index.unwrap_or(asked.clean.name());
         let chosen = self.choose(opened, name, &walk, question.request);
         let kind = self.types.of_name(name);
@@ -72,11 +76,14 @@ impl Host {
                 return refusal;
             }
         }
+        if source || self.is_claimed(asked.shown()) {
+            return page(reply, Status::FORBIDDEN);
+        }
         represent::with(chosen, kind, question, reply)
     }
 
     /// Where the names lead: beneath the root (0), or beneath an alias (its number from 1 on).
-    fn place<'n>(&self, names: &'n [u8]) -> (u16, &'n [u8]) {
+    pub(super) fn place<'n>(&self, names: &'n [u8]) -> (u16, &'n [u8]) {
         let beneath = self
             .aliases
             .iter()
@@ -92,10 +99,20 @@ impl Host {
         beneath.unwrap_or((0, names))
     }
 
-    fn root_at(&self, place: u16) -> Option<&Root> {
+    pub(super) fn root_at(&self, place: u16) -> Option<&Root> {
         match place.checked_sub(1) {
             None => Some(&self.root),
             Some(alias) => self.aliases.get(usize::from(alias)).map(|(_, root)| root),
+        }
+    }
+
+    pub(super) fn root_mut(&mut self, place: u16) -> Option<&mut Root> {
+        match place.checked_sub(1) {
+            None => Some(&mut self.root),
+            Some(alias) => self
+                .aliases
+                .get_mut(usize::from(alias))
+                .map(|(_, root)| root),
         }
     }
 
@@ -170,9 +187,10 @@ impl Host {
     /// A file that the configuration names, and the walk to it. It may lie beneath an alias, as
     /// every path of the site may.
     pub(super) fn own_file(&self, names: &[u8]) -> Option<(Opened, Walk<'_>)> {
-        let (place, names) = self.place(names);
+        let (place, beneath) = self.place(names);
         let mut walk = self.root_at(place)?.tree(self.symlinks).walk();
-        match walk.open(names, b"") {
+        match walk.open(beneath, b"") {
+            Ok(Found::File(_)) if self.is_source(place, &walk) => None,
             Ok(Found::File(opened)) => Some((opened, walk)),
             Ok(Found::Directory) | Err(_) => None,
         }

@@ -7,7 +7,7 @@
 
 use super::asked::ROOM_BYTES;
 use super::basic;
-use super::encoding;
+use super::encoding::{self, Codings};
 use super::host::Host;
 use super::text::Text;
 use super::{Content, Question, page};
@@ -18,10 +18,8 @@ use crate::connection::reply::{Reply, Status};
 use crate::helper::credentials::{Credentials, Looked};
 
 impl Host {
-    /// Every rule that is about this path lets the request in; else the answer that says why not.
-    ///
-    /// Case does not count, nor do dots and blanks behind a name: on vfat and exFAT `/ADMIN.` is
-    /// `/admin`. What lies beside a file in a coding is that file.
+    /// Every rule that is about this path, in any of its [`Spellings`], lets the request in; else
+    /// the answer that says why not.
     pub(super) fn guard(
         &self,
         path: &[u8],
@@ -32,18 +30,8 @@ impl Host {
         if self.access.is_empty() && self.auth.is_empty() {
             return None;
         }
-        let bare = bare(path);
-        let bare = bare.as_bytes();
-        let original = encoding::original(bare, self.codings);
-        let spellings = [
-            Some(path),
-            Some(bare).filter(|bare| *bare != path),
-            original,
-        ];
-        let about = |pattern: &Pattern| {
-            let mut spellings = spellings.iter().flatten();
-            spellings.any(|path| pattern.matches_any_case(path))
-        };
+        let spellings = Spellings::of(path, self.codings);
+        let about = |pattern: &Pattern| spellings.match_with(pattern);
         let client = question.client;
         let refuses = |rule: &crate::config::rules::Access| {
             let listed = rule.networks.contains(client);
@@ -64,6 +52,81 @@ impl Host {
         }
         refusal
     }
+}
+
+impl Host {
+    /// Who was let in by a rule about one of these paths; none if no rule asked.
+    pub(super) fn user<'r>(
+        &self,
+        paths: [&[u8]; 2],
+        question: Question<'_>,
+        room: &'r mut [u8; basic::ROOM_BYTES],
+    ) -> Option<&'r [u8]> {
+        let method = question.request.method.name();
+        let mut rules = self.auth.iter().filter(|rule| rule.is_about(method));
+        let spellings = paths.map(|path| Spellings::of(path, self.codings));
+        rules.find(|rule| {
+            let mut all = spellings.iter();
+            all.any(|path| path.match_with(&rule.pattern))
+        })?;
+        let shown = question.request.value("authorization")?;
+        basic::credentials(shown, room).map(|(user, _)| user)
+    }
+}
+
+/// A path, and the other spellings under which a file system or a coding shows what is there.
+///
+/// Case does not count, nor do dots and blanks behind a name: on vfat and exFAT `/ADMIN.` is
+/// `/admin`. What lies beside a file in a coding is that file.
+pub(super) struct Spellings<'p> {
+    path: &'p [u8],
+    bare: Text<ROOM_BYTES>,
+    codings: Codings,
+}
+
+impl<'p> Spellings<'p> {
+    pub(super) fn of(path: &'p [u8], codings: Codings) -> Self {
+        let bare = bare(path);
+        Self {
+            path,
+            bare,
+            codings,
+        }
+    }
+
+    /// The pattern is about one of them.
+    pub(super) fn match_with(&self, pattern: &Pattern) -> bool {
+        let bare = self.bare.as_bytes();
+        let spellings = [
+            Some(self.path),
+            Some(bare).filter(|bare| *bare != self.path),
+            encoding::original(bare, self.codings),
+        ];
+        let mut spellings = spellings.iter().flatten();
+        spellings.any(|path| pattern.matches_any_case(path))
+    }
+
+    /// The pattern is about one of them, or about something on the way to it.
+    pub(super) fn begin_with(&self, pattern: &Pattern) -> bool {
+        let mut all = fronts(self.path).chain(fronts(self.bare.as_bytes()));
+        all.any(|front| {
+            let original = encoding::original(front, self.codings);
+            let original = original.is_some_and(|front| pattern.matches_any_case(front));
+            original || pattern.matches_any_case(front)
+        })
+    }
+}
+
+/// A walk goes by no more names than this, so what is further on is nowhere.
+const FRONTS: usize = 256;
+
+/// The path, and what stands before a slash in it.
+fn fronts(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let slashes = path.iter().enumerate().skip(1);
+    let slashes = slashes.filter(|(_, byte)| **byte == b'/');
+    let fronts = slashes.filter_map(|(at, _)| path.get(..at));
+    let fronts = fronts.take(FRONTS);
+    [path].into_iter().chain(fronts)
 }
 
 /// The request shows good credentials for this rule; else the answer that it gets.

@@ -12,10 +12,14 @@ use super::mime::Types;
 use super::path;
 use super::redirect::Moved;
 use super::root::Root;
+use super::script::{self, ScriptMeans};
 use super::walk::Opened;
-use super::{ALLOW, Content, FilePart, Question, page};
+use super::{ALLOW, ALLOW_CHANGES, Content, FilePart, Question, page};
 use crate::config::rules::{Access, ExtraField};
-use crate::config::{AuthRule, Config, Dotfiles, SiteConfig, StartError, Symlinks};
+use crate::config::{
+    AuthRule, Config, Dotfiles, ScriptConfig, ScriptRule, SiteConfig, StartError, Symlinks,
+    UploadRule,
+};
 use crate::connection::head::{Method, Request, Target};
 use crate::connection::limits::REPLY_ROOM_BYTES;
 use crate::connection::reply::{Reply, Status};
@@ -41,6 +45,12 @@ pub(super) struct Host {
     fields: Vec<ExtraField>,
     pub(super) access: Vec<Access>,
     pub(super) auth: Vec<AuthRule>,
+    pub(super) uploads: Vec<UploadRule>,
+    /// Where these stand in the configuration.
+    pub(super) uploads_key: String,
+    pub(super) scripts: Vec<ScriptRule>,
+    /// What holds for scripts of all sites.
+    pub(super) script: ScriptConfig,
     pub(super) listing: bool,
     /// Its number among the sites.
     pub(super) number: u16,
@@ -67,7 +77,7 @@ impl Host {
         aliases.sort_by_key(|(names, _)| std::cmp::Reverse(names.len()));
         let extra: usize = site.fields.iter().map(ExtraField::line_bytes).sum();
         let pages = &site.error_pages;
-        Ok(Self {
+        let host = Self {
             names: site.hosts.clone(),
             root: Root::open(&site.root, &format!("{section}.root"))?,
             aliases,
@@ -85,12 +95,18 @@ impl Host {
             fields: site.fields.clone(),
             access: site.access.clone(),
             auth: site.auth.clone(),
+            uploads: site.uploads.clone(),
+            uploads_key: format!("{section}.uploads"),
+            scripts: site.scripts.clone(),
+            script: config.script.clone(),
             listing: site.listing,
             number,
             location_bytes: usize::from(config.buffer_bytes)
                 .saturating_sub(extra)
                 .saturating_sub(REPLY_ROOM_BYTES),
-        })
+        };
+        host.look_at_rules()?;
+        Ok(host)
     }
 
     /// The site calls itself so.
@@ -104,17 +120,25 @@ impl Host {
         all.filter_map(|own| authority::likeness(own, name)).max()
     }
 
+    /// A name that the configuration gives the site, if there is one that is not many.
+    pub(super) fn own_name(&self) -> Option<&[u8]> {
+        let mut names = self.names.iter();
+        let own = names.find(|own| !own.starts_with('*'));
+        own.map(|own| own.as_bytes())
+    }
+
     /// Answers a request for this site.
     pub(super) fn answer(
         &self,
         question: Question<'_>,
+        means: Option<ScriptMeans<'_>>,
         credentials: &mut Credentials,
         reply: &mut Reply<'_>,
     ) -> Content {
         let Target::Path { path, .. } = question.request.target else {
             let content = match question.request.method {
-                Method::Options => options(reply),
-                Method::Trace | Method::Connect => not_allowed(reply),
+                Method::Options => options(ALLOW, reply),
+                Method::Trace | Method::Connect => not_allowed(ALLOW, reply),
                 Method::Other => page(reply, Status::NOT_IMPLEMENTED),
                 Method::Get
                 | Method::Head
@@ -127,7 +151,7 @@ impl Host {
         };
         match Asked::parse(path) {
             Ok(mut asked) => {
-                let content = self.respond(question, credentials, &mut asked, reply);
+                let content = self.respond(question, means, credentials, &mut asked, reply);
                 self.dress(content, asked.path(), asked.shown(), reply)
             }
             Err(fault) => {
@@ -146,6 +170,7 @@ impl Host {
     fn respond(
         &self,
         question: Question<'_>,
+        means: Option<ScriptMeans<'_>>,
         credentials: &mut Credentials,
         asked: &mut Asked,
         reply: &mut Reply<'_>,
@@ -153,9 +178,14 @@ impl Host {
         if let Some(refusal) = self.guard(asked.path(), question, credentials, reply) {
             return refusal;
         }
+        let allow = match self.may_be_script(asked.path()) {
+            true => script::ALLOW,
+            false if self.is_changeable(asked.path()) => ALLOW_CHANGES,
+            false => ALLOW,
+        };
         match question.request.method {
-            Method::Options => return options(reply),
-            Method::Trace | Method::Connect => return not_allowed(reply),
+            Method::Options => return options(allow, reply),
+            Method::Trace | Method::Connect => return not_allowed(allow, reply),
             Method::Other => return page(reply, Status::NOT_IMPLEMENTED),
             Method::Get
             | Method::Head
@@ -167,17 +197,23 @@ impl Host {
         if let Some(content) = self.elsewhere(question.request, asked, reply) {
             return content;
         }
-        match question.request.method {
-            Method::Get | Method::Head => self.fetch(question, credentials, asked, reply),
+        if let Some(content) = self.script(question, means, credentials, asked, reply) {
+            return content;
+        }
+        let changed = match question.request.method {
+            Method::Get | Method::Head => {
+                return self.fetch(question, credentials, asked, reply);
+            }
+            Method::Put => self.put(question, asked, reply),
+            Method::Delete => self.delete(question, asked, reply),
             Method::Options
             | Method::Post
-            | Method::Put
-            | Method::Delete
             | Method::Patch
             | Method::Trace
             | Method::Connect
-            | Method::Other => not_allowed(reply),
-        }
+            | Method::Other => None,
+        };
+        changed.unwrap_or_else(|| not_allowed(allow, reply))
     }
 
     /// The path has moved.
@@ -196,10 +232,7 @@ impl Host {
         // Only a host of this site is ever written down: the others are the client's invention.
         let host = match self.is_called(name) {
             true => name,
-            false => {
-                let own = self.names.iter().find(|own| !own.starts_with('*'));
-                own.map_or(&b""[..], |own| own.as_bytes())
-            }
+            false => self.own_name().unwrap_or_default(),
         };
         if host.is_empty() && moved.needs_host() {
             return Some(page(reply, Status::MISDIRECTED_REQUEST));
@@ -209,28 +242,66 @@ impl Host {
 
     /// What the site adds to an answer: the page of a refusal, and its further fields.
     fn dress(&self, content: Content, path: &[u8], shown: &[u8], reply: &mut Reply<'_>) -> Content {
-        let status = reply.current_status().code();
-        let refused = status >= 400;
+        if matches!(
+            content,
+            Content::Store(_) | Content::Script(_) | Content::NoPlace
+        ) {
+            // Its reply is not written yet.
+            return content;
+        }
+        self.write_fields(|index| self.has_field(index, path, shown), reply);
+        self.with_page(content, reply)
+    }
+
+    /// The same at the end of an upload, for which the fields were chosen at its beginning.
+    pub(super) fn finish(&self, content: Content, marks: u128, reply: &mut Reply<'_>) -> Content {
+        self.write_fields(|index| mark(index) & marks != 0, reply);
+        self.with_page(content, reply)
+    }
+
+    /// The fields that an answer about this path has: a bit for each. Behind the 128th there are
+    /// none.
+    pub(super) fn marks(&self, path: &[u8]) -> u128 {
+        let all = 0..self.fields.len();
+        let meant = all.filter(|index| self.has_field(*index, path, path));
+        meant.fold(0, |marks, index| marks | mark(index))
+    }
+
+    /// The field is for one of these paths, and no later one takes its place.
+    fn has_field(&self, index: usize, path: &[u8], shown: &[u8]) -> bool {
+        let about =
+            |f: &ExtraField| f.pattern.matches(path) || (shown != path && f.pattern.matches(shown));
+        let Some((field, later)) = self.fields.get(index..).and_then(<[_]>::split_first) else {
+            return false;
+        };
+        let again = |f: &ExtraField| f.name.eq_ignore_ascii_case(&field.name) && about(f);
+        about(field) && !later.iter().any(again)
+    }
+
+    fn write_fields(&self, meant: impl Fn(usize) -> bool, reply: &mut Reply<'_>) {
+        let refused = reply.current_status().code() >= 400;
         for (index, field) in self.fields.iter().enumerate() {
-            let about = |f: &ExtraField| {
-                f.pattern.matches(path) || (shown != path && f.pattern.matches(shown))
-            };
-            let again = |f: &ExtraField| f.name.eq_ignore_ascii_case(&field.name) && about(f);
-            let replaced = self.fields.iter().skip(index + 1).any(again);
             // How long a refusal may be kept is nobody's wish.
-            let meant = about(field) && !(refused && field.is_freshness());
-            if meant && !replaced {
+            if !(refused && field.is_freshness()) && meant(index) {
                 reply.field(&field.name, field.value.as_bytes());
             }
         }
+    }
+
+    /// The page of the site for a refusal, if it has one.
+    fn with_page(&self, content: Content, reply: &mut Reply<'_>) -> Content {
+        let status = reply.current_status().code();
         match content {
-            Content::Page if refused => self.own_page(status, reply).unwrap_or(Content::Page),
+            Content::Page if status >= 400 => self.own_page(status, reply).unwrap_or(Content::Page),
             Content::Page
             | Content::Nothing
             | Content::Empty
             | Content::File(_)
             | Content::Pieces(_)
-            | Content::Later(_) => content,
+            | Content::Later(_)
+            | Content::Store(_)
+            | Content::Script(_)
+            | Content::NoPlace => content,
         }
     }
 
@@ -259,14 +330,20 @@ pub(super) fn last(names: &[u8]) -> &[u8] {
     names.rsplit(|b| *b == b'/').next().unwrap_or_default()
 }
 
-fn options(reply: &mut Reply<'_>) -> Content {
+/// The bit of a field.
+fn mark(index: usize) -> u128 {
+    let shift = u32::try_from(index).unwrap_or(u32::MAX);
+    1_u128.checked_shl(shift).unwrap_or(0)
+}
+
+fn options(allow: &[u8], reply: &mut Reply<'_>) -> Content {
     reply.status(Status::OK);
-    reply.field("Allow", ALLOW);
+    reply.field("Allow", allow);
     Content::Empty
 }
 
-fn not_allowed(reply: &mut Reply<'_>) -> Content {
+fn not_allowed(allow: &[u8], reply: &mut Reply<'_>) -> Content {
     let content = page(reply, Status::METHOD_NOT_ALLOWED);
-    reply.field("Allow", ALLOW);
+    reply.field("Allow", allow);
     content
 }

@@ -23,11 +23,17 @@ mod range;
 mod redirect;
 mod represent;
 mod root;
+mod script;
+mod stage;
+mod stages;
 mod text;
+pub mod upload;
 mod validators;
 mod walk;
 pub(crate) mod work;
 
+pub use script::{Body, Script, ScriptMeans};
+pub use upload::{Store, Upload};
 pub(crate) use validators::http_date;
 pub use work::{Means, Piece, Pieces, Prepared, Work};
 
@@ -45,6 +51,8 @@ use walk::Opened;
 
 /// What can be done to every resource here (RFC 9110 section 10.2.1).
 const ALLOW: &[u8] = b"GET, HEAD, OPTIONS";
+/// What can be done where uploads are allowed.
+const ALLOW_CHANGES: &[u8] = b"GET, HEAD, OPTIONS, PUT, DELETE";
 
 /// What follows a reply head that `site` wrote.
 #[derive(Debug)]
@@ -65,6 +73,13 @@ pub enum Content {
     Pieces(Pieces),
     /// Nothing yet: the helper was asked under this number whether credentials are good.
     Later(u32),
+    /// Nothing yet: the body is wanted first.
+    Store(Store),
+    /// Nothing yet: this script answers. Nothing is written to the reply.
+    Script(Script),
+    /// Nothing yet: a script would answer, but there was no place for one ([`Means::script`]). Ask
+    /// again when there is, or say that there is none.
+    NoPlace,
 }
 
 /// A part of an open regular file.
@@ -99,6 +114,8 @@ struct Question<'q> {
     client: &'q Client,
     /// An answer in pieces can be given.
     pieces: bool,
+    /// A body can be kept.
+    keeps: bool,
     boundaries: &'q Boundaries,
     shelf: Option<&'q Shelf>,
     turn: &'q Turn<'q>,
@@ -118,8 +135,33 @@ impl Site {
     ///
     /// # Errors
     ///
-    /// A directory is missing, none, or may not be searched.
+    /// As [`Site::check`]; the directories where uploads grow cannot be made.
     pub fn new(config: &Config) -> Result<Self, StartError> {
+        let mut site = Self::check(config)?;
+        for host in [&mut site.default].into_iter().chain(&mut site.named) {
+            host.open_stages()?;
+        }
+        // Sites may share directories: what is one's to hide is everybody's.
+        let hosts = [&site.default].into_iter().chain(&site.named);
+        let hidden: Vec<_> = hosts.flat_map(Host::stages).collect();
+        for host in [&mut site.default].into_iter().chain(&mut site.named) {
+            host.hide(&hidden);
+        }
+        Ok(site)
+    }
+
+    /// The same without making anything, to see whether it could be: as such it takes no uploads.
+    ///
+    /// # Errors
+    /// A directory is missing, none, or may not be searched; scripts or uploads, in a build without
+    /// them.
+    pub fn check(config: &Config) -> Result<Self, StartError> {
+        script::built(config, script::BUILT)?;
+        Self::open(config)
+    }
+
+    /// The same in every build.
+    fn open(config: &Config) -> Result<Self, StartError> {
         let named = config.sites.iter().zip(1..).map(|(named, number)| {
             let section = format!("sites.{}", named.name);
             Host::new(&named.site, &section, number, config)
@@ -141,7 +183,7 @@ impl Site {
         &mut self,
         request: &Request<'_>,
         client: &Client,
-        means: Means,
+        means: Means<'_>,
         credentials: &mut Credentials,
         turn: &Turn<'_>,
         reply: &mut Reply<'_>,
@@ -150,12 +192,13 @@ impl Site {
             request,
             client,
             pieces: means.work,
+            keeps: means.upload,
             boundaries: &self.boundaries,
             shelf: self.shelf.as_ref(),
             turn,
         };
         match self.host(authority::name(request.host)) {
-            Some(host) => host.answer(question, credentials, reply),
+            Some(host) => host.answer(question, means.script, credentials, reply),
             // RFC 9110 section 15.5.20: another server may have it.
             None => self.default.misdirected(reply),
         }

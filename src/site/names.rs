@@ -9,6 +9,7 @@ use super::walk::Refusal;
 use std::ffi::CStr;
 
 /// One name, ready for the kernel.
+#[derive(Debug)]
 pub(super) struct Name {
     /// Zeroes follow the name.
     bytes: [u8; NAME_BYTES + 1],
@@ -61,6 +62,8 @@ impl Name {
 pub(super) struct Rest {
     bytes: [u8; PATH_BYTES],
     start: usize,
+    /// So many bytes at the end were asked for; what stands before them came from links.
+    own: usize,
 }
 
 impl Rest {
@@ -69,6 +72,7 @@ impl Rest {
         Self {
             bytes: [0; PATH_BYTES],
             start: PATH_BYTES,
+            own: 0,
         }
     }
 
@@ -79,11 +83,31 @@ impl Rest {
     /// Drops all names.
     pub(super) fn clear(&mut self) {
         self.start = PATH_BYTES;
+        self.own = 0;
+    }
+
+    /// What stands here now is what was asked for.
+    pub(super) fn is_own(&mut self) {
+        self.own = self.len();
     }
 
     /// No name is left.
     pub(super) fn is_empty(&self) -> bool {
         self.as_bytes().iter().all(|&b| b == b'/')
+    }
+
+    /// How many bytes are left of what was asked for, slashes at their front not counted. Missing
+    /// if something is left of a link.
+    pub(super) fn left(&self) -> Result<usize, Refusal> {
+        let left = self.len();
+        (left <= self.own).then_some(left).ok_or(Refusal::Missing)
+    }
+
+    /// Bytes of all that is left, slashes at its front not counted.
+    fn len(&self) -> usize {
+        let rest = self.as_bytes();
+        let slashes = rest.iter().take_while(|b| **b == b'/').count();
+        rest.len().saturating_sub(slashes)
     }
 
     /// Puts `part` in front, with a slash between.
@@ -119,6 +143,7 @@ impl Rest {
                 name => Some(Name::new(name)?),
             };
             self.start = self.start.saturating_add(used).min(PATH_BYTES);
+            self.own = self.own.min(self.len());
             if taken.is_some() {
                 return Ok(taken);
             }

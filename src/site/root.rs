@@ -4,6 +4,7 @@
 //! Invariant: the directory is the one that had its name at start, whatever happens to the name
 //! later.
 
+use super::stage::{Identity, Stage};
 use super::walk::Tree;
 use crate::config::{StartError, Symlinks};
 use crate::sys::file::{self, Kind};
@@ -17,6 +18,10 @@ use std::path::Path;
 pub(super) struct Root {
     fd: OwnedFd,
     canonical: Vec<u8>,
+    /// Where uploads grow; none where there cannot be any.
+    pub(super) stage: Option<Stage>,
+    /// What is beneath it and nobody's to see.
+    hidden: Vec<Identity>,
 }
 
 impl Root {
@@ -44,7 +49,47 @@ impl Root {
         if canonical.ends_with(b"/") {
             canonical.pop();
         }
-        Ok(Self { fd, canonical })
+        Ok(Self {
+            fd,
+            canonical,
+            stage: None,
+            hidden: Vec::new(),
+        })
+    }
+
+    /// Makes the place where uploads grow. `key` is what asks for it.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be made, or is not ours.
+    pub(super) fn open_stage(&mut self, key: &str) -> Result<(), StartError> {
+        let stage = Stage::open(self.fd.as_fd()).map_err(|error| {
+            let path = String::from_utf8_lossy(&self.canonical);
+            let what = format!(
+                "cannot keep unfinished uploads in {path}/{}: {error}",
+                Stage::NAME
+            );
+            let cure = "let the server's user write there, or name a narrower path";
+            StartError::runtime(key, what, cure)
+        })?;
+        self.stage = Some(stage);
+        Ok(())
+    }
+
+    /// Which directory it is.
+    pub(super) fn identity(&self) -> Option<Identity> {
+        let stat = file::stat(self.fd.as_fd()).ok()?;
+        Some(Identity::of(&stat))
+    }
+
+    /// Leads nobody into these directories.
+    pub(super) fn hide(&mut self, hidden: &[Identity]) {
+        self.hidden = hidden.to_vec();
+    }
+
+    /// The name it had at start, without a slash at its end.
+    pub(super) fn canonical(&self) -> &[u8] {
+        &self.canonical
     }
 
     /// What is beneath it, under this policy.
@@ -53,6 +98,7 @@ impl Root {
             root: self.fd.as_fd(),
             canonical: &self.canonical,
             symlinks,
+            hidden: &self.hidden,
         }
     }
 }

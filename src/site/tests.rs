@@ -67,7 +67,7 @@ fn config(root: &Path) -> Config {
 }
 
 /// The same with something changed.
-fn config_with(root: &Path, change: impl FnOnce(&mut SiteConfig)) -> Config {
+pub(super) fn config_with(root: &Path, change: impl FnOnce(&mut SiteConfig)) -> Config {
     let mut config = config(root);
     change(&mut config.site);
     config
@@ -103,15 +103,15 @@ fn site() -> (Folder, Site) {
 
 /// An answer as a client sees it, but for what the caller adds.
 #[derive(Debug)]
-struct Answer {
-    status: u16,
-    head: String,
-    content: &'static str,
-    body: String,
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) head: String,
+    pub(super) content: &'static str,
+    pub(super) body: String,
 }
 
 impl Answer {
-    fn field(&self, name: &str) -> Option<&str> {
+    pub(super) fn field(&self, name: &str) -> Option<&str> {
         let prefix = format!("{name}: ");
         self.head
             .lines()
@@ -120,7 +120,7 @@ impl Answer {
 }
 
 /// Some moment of a server that knows the time.
-fn turn(limits: &Limits) -> Turn<'_> {
+pub(super) fn turn(limits: &Limits) -> Turn<'_> {
     let wall = Wall {
         unix_s: 1_800_000_000,
         date: *b"Fri, 15 Jan 2027 08:00:00 GMT",
@@ -133,7 +133,31 @@ fn turn(limits: &Limits) -> Turn<'_> {
     }
 }
 
-fn ask(site: &mut Site, method: Method, target: &str, lines: &[(&str, &str)]) -> Answer {
+/// What a head of these says about its connection.
+pub(super) fn verdict(method: Method, framing: Framing, version: Version) -> Verdict {
+    Verdict {
+        head_bytes: 0,
+        framing,
+        version,
+        keep: true,
+        head_only: method == Method::Head,
+        expects_continue: false,
+    }
+}
+
+pub(super) fn ask(site: &mut Site, method: Method, target: &str, lines: &[(&str, &str)]) -> Answer {
+    let (status, head, content) = made(site, method, target, lines, Framing::None);
+    seen(site, status, head, content)
+}
+
+/// Status, head and what follows, of a request with a body to come.
+pub(super) fn made(
+    site: &mut Site,
+    method: Method,
+    target: &str,
+    lines: &[(&str, &str)],
+    framing: Framing,
+) -> (u16, String, Content) {
     let (path, query) = match target.split_once('?') {
         Some((path, query)) => (path, Some(query.as_bytes())),
         None => (target, None),
@@ -152,26 +176,22 @@ fn ask(site: &mut Site, method: Method, target: &str, lines: &[(&str, &str)]) ->
             value: value.as_bytes(),
         })
         .collect();
-    let verdict = Verdict {
-        head_bytes: 0,
-        framing: Framing::None,
-        version: Version::Http11,
-        keep: true,
-        head_only: method == Method::Head,
-        expects_continue: false,
-    };
     let request = Request {
         method,
         target,
         host: b"device",
         fields: &fields,
-        verdict,
+        verdict: verdict(method, framing, Version::Http11),
     };
     let limits = Limits::new();
     let turn = turn(&limits);
     let mut buffer = [0; 8192];
     let mut reply = Reply::new(&mut buffer);
-    let means = Means { work: true };
+    let means = Means {
+        work: true,
+        upload: true,
+        script: None,
+    };
     let mut credentials = Credentials::new(AuthConfig::default(), 8);
     let content = site.answer(
         &request,
@@ -184,11 +204,18 @@ fn ask(site: &mut Site, method: Method, target: &str, lines: &[(&str, &str)]) ->
     assert!(!reply.overflowed());
     let (status, len) = (reply.current_status().code(), reply.len());
     let head = String::from_utf8(buffer[..len].to_vec()).unwrap();
+    (status, head, content)
+}
+
+/// The answer with its content read.
+pub(super) fn seen(site: &mut Site, status: u16, head: String, content: Content) -> Answer {
     let (content, body) = match content {
         Content::Nothing => ("nothing", String::new()),
         Content::Empty => ("empty", String::new()),
         Content::Page => ("page", String::new()),
         Content::Later(_) => ("later", String::new()),
+        Content::Store(_) => ("store", String::new()),
+        Content::Script(_) | Content::NoPlace => ("script", String::new()),
         Content::File(part) => {
             let mut bytes = vec![0; usize::try_from(part.length).unwrap()];
             fs::File::from(part.file)
@@ -233,7 +260,7 @@ fn whole(site: &mut Site, mut pieces: Pieces) -> String {
     }
 }
 
-fn get(site: &mut Site, target: &str) -> Answer {
+pub(super) fn get(site: &mut Site, target: &str) -> Answer {
     ask(site, Method::Get, target, &[])
 }
 

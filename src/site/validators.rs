@@ -97,6 +97,27 @@ impl Validators {
         Outcome::Proceed
     }
 
+    /// The same steps for a method that changes what exists: it may go on. A date that it may not
+    /// have been modified since counts, one that it must have been modified since does not.
+    pub(super) fn permit(&self, request: &Request<'_>) -> bool {
+        let matched = self.listed(request, "If-Match", strongly);
+        let unchanged = || self.unchanged_since(request, "If-Unmodified-Since");
+        let known = self.listed(request, "If-None-Match", weakly);
+        matched.or_else(unchanged).unwrap_or(true) && !known.unwrap_or(false)
+    }
+
+    /// The same of what does not exist: it matches nothing, and was not modified.
+    pub(super) fn permit_absent(request: &Request<'_>) -> bool {
+        request.value("If-Match").is_none()
+    }
+
+    /// The request has a precondition that counts for a change.
+    pub(super) fn asked_for(request: &Request<'_>) -> bool {
+        ["If-Match", "If-None-Match", "If-Unmodified-Since"]
+            .iter()
+            .any(|name| request.value(name).is_some())
+    }
+
     /// Step 5: Range may be acted on. If-Range needs a strong validator that is the current one; a
     /// date is strong if the file was old enough when it was sent (RFC 9110 sections 8.8.2.2 and
     /// 13.1.5).

@@ -7,14 +7,17 @@
 //! comes back; nothing but a regular file or a directory is ever opened for reading, so no FIFO or
 //! device can block or act; the work for one request is bounded.
 
+mod refusal;
+
+pub(super) use refusal::{Refusal, refusal};
+
 use super::names::{Name, Rest};
 use super::path::PATH_BYTES;
+use super::stage::{self, Identity};
 use super::text::Text;
 use crate::config::Symlinks;
-use crate::connection::reply::Status;
 use crate::sys::directory;
 use crate::sys::file::{self, Kind, Stat};
-use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -25,31 +28,6 @@ const HOPS: u8 = 16;
 const STEPS: u16 = 256;
 /// The longest target of a symbolic link that is followed, bytes.
 const LINK_BYTES: usize = 1024;
-
-/// Why there is nothing to serve.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
-    /// No such file, or what is there cannot have such a name beneath it.
-    Missing,
-    /// It is there, but not for us to give: permissions, the link policy, not a regular file.
-    Forbidden,
-    /// The system lacks descriptors or memory just now.
-    Busy,
-    /// The storage failed.
-    Broken,
-}
-
-impl Refusal {
-    /// The answer.
-    pub(super) const fn status(self) -> Status {
-        match self {
-            Self::Missing => Status::NOT_FOUND,
-            Self::Forbidden => Status::FORBIDDEN,
-            Self::Busy => Status::SERVICE_UNAVAILABLE,
-            Self::Broken => Status::INTERNAL_SERVER_ERROR,
-        }
-    }
-}
 
 /// The end of a way.
 #[derive(Debug)]
@@ -69,6 +47,18 @@ pub(super) struct Opened {
     pub(super) stat: Stat,
 }
 
+/// The first regular file on a way.
+pub(super) struct Program {
+    /// Where it lies, open by name alone.
+    pub(super) directory: OwnedFd,
+    /// What it is called there.
+    pub(super) name: Name,
+    /// Not opened: what it was a moment ago.
+    pub(super) stat: Stat,
+    /// Bytes of the path that are left behind it.
+    pub(super) left: usize,
+}
+
 /// The tree that is served.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tree<'s> {
@@ -79,6 +69,8 @@ pub(super) struct Tree<'s> {
     pub(super) canonical: &'s [u8],
     /// The policy.
     pub(super) symlinks: Symlinks,
+    /// Directories that nobody is led into, whatever they are called: those of unfinished uploads.
+    pub(super) hidden: &'s [Identity],
 }
 
 impl<'s> Tree<'s> {
@@ -107,8 +99,12 @@ impl<'s> Tree<'s> {
         way: Option<&[u8]>,
         name: &Name,
     ) -> Result<Stat, Refusal> {
+        if stage::is_reserved(name.as_bytes()) {
+            return Err(Refusal::Missing);
+        }
         let stat = file::stat_at(directory, name.as_c_str()?).map_err(|e| refusal(&e))?;
         match stat.kind {
+            Kind::Directory if self.hides(&stat) => return Err(Refusal::Missing),
             Kind::Regular | Kind::Directory => return Ok(stat),
             Kind::Other => return Err(Refusal::Forbidden),
             Kind::Symlink => {}
@@ -122,10 +118,44 @@ impl<'s> Tree<'s> {
             walk.done.push(way).map_err(|_| Refusal::Missing)?;
         }
         walk.rest.prepend(name.as_bytes())?;
-        match walk.go()? {
+        match walk.go(false)? {
             Some((_, stat)) => Ok(stat),
             None => file::stat(walk.here()).map_err(|e| refusal(&e)),
         }
+    }
+
+    /// Nobody is led into the directory of this state.
+    fn hides(self, stat: &Stat) -> bool {
+        self.hidden.contains(&Identity::of(stat))
+    }
+
+    /// An open directory still lies beneath the root, or may lie anywhere. It is gone up from there
+    /// as the kernel sees it now: somebody may have moved it since it was reached.
+    pub(super) fn holds(self, directory: BorrowedFd<'_>) -> Result<bool, Refusal> {
+        if matches!(self.symlinks, Symlinks::Follow) {
+            return Ok(true);
+        }
+        let identity = |fd: BorrowedFd<'_>| {
+            let stat = file::stat(fd).map_err(|e| refusal(&e))?;
+            Ok::<_, Refusal>(Identity::of(&stat))
+        };
+        let root = identity(self.root)?;
+        let mut here = identity(directory)?;
+        let mut at: Option<OwnedFd> = None;
+        for _ in 0..=STEPS {
+            if here == root {
+                return Ok(true);
+            }
+            let below = at.as_ref().map_or(directory, AsFd::as_fd);
+            let parent = file::open_directory(below, c"..").map_err(|e| refusal(&e))?;
+            let above = identity(parent.as_fd())?;
+            if above == here {
+                break; // the parent of / is /
+            }
+            here = above;
+            at = Some(parent);
+        }
+        Ok(false)
     }
 }
 
@@ -148,14 +178,40 @@ pub(super) struct Walk<'s> {
 }
 
 impl Walk<'_> {
-    /// What `path`, and in it `name`, leads to. Both are relative to the root; `name` may be empty.
-    pub(super) fn open(&mut self, path: &[u8], name: &[u8]) -> Result<Found, Refusal> {
+    /// The first regular file on the way that `path` and `name` are, which may have names behind
+    /// it; none if all of it is a directory. It is not opened: who may run a program need not read
+    /// it.
+    pub(super) fn find(&mut self, path: &[u8], name: &[u8]) -> Result<Option<Program>, Refusal> {
+        self.begin(path, name)?;
+        self.rest.is_own();
+        let Some((found, stat)) = self.go(true)? else {
+            return Ok(None);
+        };
+        let left = self.rest.left()?;
+        let directory = match self.at.take() {
+            Some(directory) => directory,
+            None => self.start.try_clone_to_owned().map_err(|e| refusal(&e))?,
+        };
+        Ok(Some(Program {
+            directory,
+            name: found,
+            stat,
+            left,
+        }))
+    }
+
+    fn begin(&mut self, path: &[u8], name: &[u8]) -> Result<(), Refusal> {
         self.restart();
         self.rest.clear();
         self.hops = HOPS;
         self.steps = STEPS;
         self.rest.prepend(name)?;
-        self.rest.prepend(path)?;
+        self.rest.prepend(path)
+    }
+
+    /// What `path`, and in it `name`, leads to. Both are relative to the root; `name` may be empty.
+    pub(super) fn open(&mut self, path: &[u8], name: &[u8]) -> Result<Found, Refusal> {
+        self.begin(path, name)?;
         self.run()
     }
 
@@ -195,14 +251,24 @@ impl Walk<'_> {
         directory::open(self.here(), c".").map_err(|e| refusal(&e))
     }
 
+    /// The directory reached, for changing names in it.
+    pub(super) fn keep(&self) -> Result<OwnedFd, Refusal> {
+        file::open_directory(self.here(), c".").map_err(|e| refusal(&e))
+    }
+
     /// The names from the root to the directory reached, free of links; empty when links are
     /// followed freely.
     pub(super) fn way(&self) -> &[u8] {
         self.done.as_bytes()
     }
 
+    /// The name of the file reached, links followed.
+    pub(super) fn name(&self) -> &[u8] {
+        self.last.as_bytes()
+    }
+
     fn run(&mut self) -> Result<Found, Refusal> {
-        let Some((name, _)) = self.go()? else {
+        let Some((name, _)) = self.go(false)? else {
             return Ok(Found::Directory);
         };
         let opened = open(self.here(), &name)?;
@@ -211,20 +277,25 @@ impl Walk<'_> {
     }
 
     /// Goes to the end: the name and state of the regular file there, not opened, or nothing if it
-    /// is the directory reached.
-    fn go(&mut self) -> Result<Option<(Name, Stat)>, Refusal> {
+    /// is the directory reached. `first`: the first regular file is the end.
+    fn go(&mut self, first: bool) -> Result<Option<(Name, Stat)>, Refusal> {
         while let Some(name) = self.rest.take()? {
             self.steps = self.steps.checked_sub(1).ok_or(Refusal::Missing)?;
             if name.is_parent() {
                 self.ascend()?;
                 continue;
             }
+            if stage::is_reserved(name.as_bytes()) {
+                return Err(Refusal::Missing);
+            }
             let stat = file::stat_at(self.here(), name.as_c_str()?).map_err(|e| refusal(&e))?;
             let last = self.rest.is_empty();
+            let ends = last || first;
             match stat.kind {
+                Kind::Directory if self.tree.hides(&stat) => return Err(Refusal::Missing),
                 Kind::Directory => self.descend(&name)?,
                 Kind::Symlink => self.follow(&name)?,
-                Kind::Regular if last => return Ok(Some((name, stat))),
+                Kind::Regular if ends => return Ok(Some((name, stat))),
                 Kind::Other if last => return Err(Refusal::Forbidden),
                 // ENOTDIR in the kernel's words.
                 Kind::Regular | Kind::Other => return Err(Refusal::Missing),
@@ -322,26 +393,6 @@ fn open(at: BorrowedFd<'_>, name: &Name) -> Result<Opened, Refusal> {
 fn inside<'t>(target: &'t [u8], canonical: &[u8]) -> Option<&'t [u8]> {
     let rest = target.strip_prefix(canonical)?;
     (rest.is_empty() || rest.starts_with(b"/")).then_some(rest)
-}
-
-/// ELOOP and ENAMETOOLONG differ between architectures, and std has no stable kind for them.
-const ELOOP: i32 = if OLD_NUMBERS { 90 } else { 40 };
-const ENAMETOOLONG: i32 = if OLD_NUMBERS { 78 } else { 36 };
-const OLD_NUMBERS: bool = cfg!(any(target_arch = "mips", target_arch = "mips64"));
-
-/// What an error of the file system means for the request.
-fn refusal(error: &io::Error) -> Refusal {
-    // The numbers below 35 are the same on all architectures.
-    match error.raw_os_error() {
-        // ENOENT, ENOTDIR; EINVAL: a name this file system cannot hold. ELOOP: became a link
-        // meanwhile.
-        Some(2 | 20 | 22 | ELOOP | ENAMETOOLONG) => Refusal::Missing,
-        // EPERM, EACCES; ENXIO: became a socket meanwhile.
-        Some(1 | 13 | 6) => Refusal::Forbidden,
-        // EINTR, EAGAIN (a lease is being broken), ENOMEM, ENFILE, EMFILE.
-        Some(4 | 11 | 12 | 23 | 24) => Refusal::Busy,
-        _ => Refusal::Broken,
-    }
 }
 
 #[cfg(test)]

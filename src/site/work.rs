@@ -7,15 +7,20 @@
 use super::Site;
 use super::listing::{Listing, Policy, Shelf};
 use super::parts::Parts;
+use super::script::ScriptMeans;
 use crate::connection::time::Ms;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 /// What the caller has at hand for an answer.
-#[derive(Clone, Copy, Debug)]
-pub struct Means {
+#[derive(Debug)]
+pub struct Means<'m> {
     /// There is a place for a [`Work`]: an answer in pieces can be given.
     pub work: bool,
+    /// There is a place for an [`Upload`](super::Upload): a body can be kept.
+    pub upload: bool,
+    /// There is a place for a script: one can answer.
+    pub script: Option<ScriptMeans<'m>>,
 }
 
 /// What is left of an answer in pieces. Its size is what each place in the table of works takes.

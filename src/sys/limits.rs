@@ -1,7 +1,8 @@
-//! How many files the process may have open.
+//! How many files the process may have open, and what a program of ours may use.
 //!
-//! Owns: RLIMIT_NOFILE (getrlimit(2)). Must not: know how many the server needs. Invariant: the
-//! limit is only ever raised.
+//! Owns: RLIMIT_NOFILE, and RLIMIT_NPROC, RLIMIT_AS, RLIMIT_CPU, RLIMIT_CORE (getrlimit(2)). Must
+//! not: know how much anybody needs. Invariant: the first is only ever raised, the others only ever
+//! lowered.
 #![allow(unsafe_code, reason = "getrlimit(2), setrlimit(2)")]
 
 use std::io;
@@ -44,6 +45,45 @@ pub fn raise_open_files(need: u64) -> io::Result<u64> {
         set(reachable, hard)?;
     }
     Ok(reachable)
+}
+
+/// What a process may use; see getrlimit(2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resource {
+    /// RLIMIT_NPROC: processes of its user.
+    Processes,
+    /// RLIMIT_AS: bytes of its address space.
+    Memory,
+    /// RLIMIT_CPU: seconds of processor time. SIGXCPU comes at the end, SIGKILL a second after it.
+    Seconds,
+    /// RLIMIT_CORE: bytes of a core file.
+    Core,
+}
+
+/// Lowers a limit to `most`, and the hard one with it; one that is lower already stays.
+///
+/// # Errors
+///
+/// None that setrlimit(2) names for a limit that is lowered.
+pub fn lower(resource: Resource, most: u64) -> io::Result<()> {
+    let number = match resource {
+        Resource::Processes => libc::RLIMIT_NPROC,
+        Resource::Memory => libc::RLIMIT_AS,
+        Resource::Seconds => libc::RLIMIT_CPU,
+        Resource::Core => libc::RLIMIT_CORE,
+    };
+    let mut limit = libc::rlimit64 {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: `limit` outlives the call, which writes that one struct.
+    checked(unsafe { libc::getrlimit64(number, &raw mut limit) })?;
+    let grace = u64::from(resource == Resource::Seconds);
+    limit.rlim_cur = limit.rlim_cur.min(most);
+    limit.rlim_max = limit.rlim_max.min(most.saturating_add(grace));
+    // SAFETY: `limit` outlives the call, which only reads it.
+    checked(unsafe { libc::setrlimit64(number, &raw const limit) })?;
+    Ok(())
 }
 
 fn set(soft: u64, hard: u64) -> io::Result<()> {

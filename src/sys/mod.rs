@@ -9,16 +9,20 @@
 //! - [`socket`]: TCP and unix sockets: listen, accept, move bytes, options, the ways to close
 //! - [`file`](mod@file): open, stat and read below a directory
 //! - [`directory`]: the names in a directory
+//! - [`change`]: make, write, rename, lock and remove below a directory
 //! - [`clock`]: the monotonic and the wall clock
 //! - [`signal`]: SIGTERM and SIGINT as bytes in a pipe
 //! - [`standard`]: standard error and standard output without blocking
 //! - [`outlet`]: files and syslog sockets that logs are written to
-//! - [`limits`]: how many files the process may open
+//! - [`limits`]: how many files the process may open, what a program of ours may use
 //! - [`account`]: users and groups by name
 //! - [`privilege`]: becoming another user, another root
 //! - [`process`]: other processes of ours, and the background: fork, a session, the standard
 //!   streams, all other descriptors, the umask
 //! - [`pair`](mod@pair): two connected sockets, for two processes of ours
+//! - [`pipe`](mod@pipe), [`memory`]: what programs of ours are fed through
+//! - [`spawn`]: other programs: start, end, signals
+//! - [`poll`]: which descriptors are ready, for a process beside the loop
 //! - [`random`]: bytes that nobody can guess
 //! - [`inherit`]: descriptors that another process handed over by number
 //! - [`rights`]: descriptors to and from another process, through a unix socket
@@ -32,7 +36,7 @@
 //!   `BorrowedFd`, so that none is used after its close; only [`inherit::claim`] takes a number,
 //!   and only [`process::close_others`] closes what others own, in a child that uses none of it;
 //! - EINTR never leaves: the calls do not block, or may wait for longer ([`rights`],
-//!   [`pair`](mod@pair), [`random`]), so trying again is always right;
+//!   [`pair`](mod@pair), [`random`], [`poll`]), so trying again is always right;
 //! - an error is the kernel's own errno ([`std::io::Error::raw_os_error`]), made without
 //!   allocation; an argument the kernel would misread is refused here with EINVAL;
 //! - whatever is called once a request allocates nothing.
@@ -40,6 +44,7 @@
 pub mod account;
 mod address;
 mod call;
+pub mod change;
 pub mod clock;
 pub mod directory;
 pub mod file;
@@ -47,11 +52,13 @@ pub mod inherit;
 pub mod interface;
 pub mod limits;
 mod listen;
+pub mod memory;
 pub mod notify;
 mod options;
 pub mod outlet;
 pub mod pair;
-mod poll;
+pub mod pipe;
+pub mod poll;
 pub mod privilege;
 pub mod process;
 pub mod random;
@@ -59,6 +66,7 @@ pub mod rights;
 pub mod signal;
 pub mod socket;
 mod socket_file;
+pub mod spawn;
 pub mod standard;
 mod transfer;
 

@@ -30,7 +30,7 @@ const TRIED_MAX: u64 = 65_536;
 
 /// The number of a process that this one has made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pid(pid_t);
+pub struct Pid(pub(super) pid_t);
 
 #[cfg(test)]
 impl Pid {

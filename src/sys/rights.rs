@@ -45,6 +45,45 @@ type Room = [u64; ROOM_WORDS];
 /// SIGPIPE; ETOOMANYREFS if too many descriptors are on their way; ENOMEM for more than 251 from an
 /// old musl on 64 bits; see sendmsg(2).
 pub fn send(fd: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<usize> {
+    send_with(fd, bytes, fds, 0)
+}
+
+/// The same without waiting, whatever the socket is.
+///
+/// # Errors
+///
+/// As [`send`]; see [`is_for_now`] and [`is_too_long`].
+pub fn offer(fd: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<usize> {
+    send_with(fd, bytes, fds, libc::MSG_DONTWAIT)
+}
+
+/// What was refused may be taken later: there is no room, no memory, or too many descriptors are on
+/// their way.
+#[must_use]
+pub fn is_for_now(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().unwrap_or(0);
+    let passing = [
+        libc::EAGAIN,
+        libc::ENOBUFS,
+        libc::ENOMEM,
+        libc::ETOOMANYREFS,
+    ];
+    passing.contains(&errno)
+}
+
+/// The message was refused because it is longer than the socket's buffer.
+#[must_use]
+pub fn is_too_long(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EMSGSIZE)
+}
+
+fn send_with(
+    fd: BorrowedFd<'_>,
+    bytes: &[u8],
+    fds: &[BorrowedFd<'_>],
+    flags: c_int,
+) -> io::Result<usize> {
+    let flags = flags | libc::MSG_NOSIGNAL;
     let length = some(bytes.len())?;
     if fds.len() > FDS_MAX {
         return Err(invalid());
@@ -59,7 +98,7 @@ pub fn send(fd: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Res
     retried(|| {
         // SAFETY: `message` names `part`, `room` and through `part` `length` bytes of `bytes`; all
         // outlive the call, which only reads them.
-        counted(unsafe { libc::sendmsg(fd.as_raw_fd(), &raw const message, libc::MSG_NOSIGNAL) })
+        counted(unsafe { libc::sendmsg(fd.as_raw_fd(), &raw const message, flags) })
     })
 }
 
@@ -75,6 +114,24 @@ pub fn send(fd: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Res
 /// may not have that many open, or the end of a datagram. `WouldBlock` if nothing is there;
 /// ECONNRESET; EINVAL for an empty `room`; see recvmsg(2).
 pub fn receive(fd: BorrowedFd<'_>, room: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+    receive_with(fd, room, 0)
+}
+
+/// The same without waiting, whatever the socket is.
+///
+/// # Errors
+///
+/// As [`receive`].
+pub fn look(fd: BorrowedFd<'_>, room: &mut [u8]) -> io::Result<(usize, Vec<OwnedFd>)> {
+    receive_with(fd, room, libc::MSG_DONTWAIT)
+}
+
+fn receive_with(
+    fd: BorrowedFd<'_>,
+    room: &mut [u8],
+    flags: c_int,
+) -> io::Result<(usize, Vec<OwnedFd>)> {
+    let flags = flags | libc::MSG_CMSG_CLOEXEC;
     let mut part = libc::iovec {
         iov_base: room.as_mut_ptr().cast(),
         iov_len: some(room.len())?,
@@ -82,7 +139,6 @@ pub fn receive(fd: BorrowedFd<'_>, room: &mut [u8]) -> io::Result<(usize, Vec<Ow
     let mut control: Room = [0; ROOM_WORDS];
     let mut message = message(&mut part, &mut control)?;
     let count = retried(|| {
-        let flags = libc::MSG_CMSG_CLOEXEC;
         // SAFETY: `message` names `part`, `control` and through `part` the bytes of `room`, with
         // their lengths; all outlive the call, and nothing else uses them meanwhile.
         counted(unsafe { libc::recvmsg(fd.as_raw_fd(), &raw mut message, flags) })
@@ -313,6 +369,26 @@ mod tests {
         });
         let error = send(theirs.as_fd(), b"x", &[]).unwrap_err();
         assert_eq!(raw(&error), Some(libc::EPIPE));
+    }
+
+    #[test]
+    fn an_offer_does_not_wait_and_says_why_it_was_refused() {
+        let (ours, theirs) = crate::sys::pair::pair().unwrap();
+        let file = File::open("/dev/null").unwrap();
+        let full = loop {
+            if let Err(error) = offer(ours.as_fd(), &[0; 4096], &[file.as_fd()]) {
+                break error;
+            }
+        };
+        assert!(is_for_now(&full) && !is_too_long(&full), "{full}");
+        let (bytes, fds) = look(theirs.as_fd(), &mut [0; 4097]).unwrap();
+        assert_eq!((bytes, fds.len()), (4096, 1));
+        let nothing = look(ours.as_fd(), &mut [0; 1]).unwrap_err();
+        assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
+        let long = offer(ours.as_fd(), &vec![0; 64 << 20], &[]).unwrap_err();
+        assert!(is_too_long(&long) && !is_for_now(&long), "{long}");
+        drop(theirs);
+        until(|| offer(ours.as_fd(), b"x", &[]).is_err_and(|error| !is_for_now(&error)));
     }
 
     #[test]

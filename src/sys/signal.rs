@@ -1,16 +1,16 @@
 //! Signals as bytes in a pipe that the loop polls.
 //!
-//! Owns: the handlers of the signals in `CAUGHT`, the pipe, SIGPIPE's being ignored, and that a
-//! process of ours ignores all of them. Must not: act on a signal; the reactor does, in its own
-//! time. A pipe rather than signalfd(2), for that needs a blocked signal mask, which children would
-//! inherit.
+//! Owns: the handlers of the signals in `CAUGHT` and of SIGCHLD, the pipe, SIGPIPE's and SIGXFSZ's
+//! being ignored, and that a process of ours ignores all of them or gives a program all of them as
+//! they were. Must not: act on a signal; the reactor does, in its own time. A pipe rather than
+//! signalfd(2), for that needs a blocked signal mask, which children would inherit.
 //!
 //! Invariants: the handler makes one async-signal-safe call (signal-safety(7)), write(2) on a pipe
 //! that does not block, and keeps errno; there is one [`Signals`] at a time in a process; a full
 //! pipe loses only what comes after thousands nobody took.
 #![allow(
     unsafe_code,
-    reason = "pipe2(2), sigaction(2), and the handler's write(2) and errno"
+    reason = "pipe2(2), sigaction(2), sigprocmask(2), and the handler's write(2) and errno"
 )]
 
 use std::fs::File;
@@ -53,8 +53,12 @@ const CAUGHT: [(c_int, Signal); 6] = [
     (libc::SIGUSR2, Signal::Tell),
 ];
 
-/// The signals caught. Dropping it gives them back their default, the end of the process; SIGPIPE
-/// stays ignored.
+/// The signals ignored: a call that fails says so, and shall not end the process. SIGXFSZ is that
+/// of a file above RLIMIT_FSIZE.
+const IGNORED: [c_int; 2] = [libc::SIGPIPE, libc::SIGXFSZ];
+
+/// The signals caught. Dropping it gives them back their default, the end of the process; those of
+/// `IGNORED` stay ignored.
 #[derive(Debug)]
 pub struct Signals {
     /// The end to read, non-blocking.
@@ -64,8 +68,9 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Catches the signals of `CAUGHT` and ignores SIGPIPE, for the whole process. A call they
-    /// interrupt starts again by itself where it can (SA_RESTART), except poll and its kin.
+    /// Catches the signals of `CAUGHT` and ignores those of `IGNORED`, for the whole process. A
+    /// call they interrupt starts again by itself where it can (SA_RESTART), except poll and its
+    /// kin.
     ///
     /// # Errors
     ///
@@ -79,7 +84,9 @@ impl Signals {
             read: File::from(read),
             _write: write,
         };
-        act(libc::SIGPIPE, libc::SIG_IGN)?;
+        for number in IGNORED {
+            act(number, libc::SIG_IGN)?;
+        }
         for (number, _) in CAUGHT {
             act(number, handler_address())?;
         }
@@ -125,7 +132,7 @@ impl Drop for Signals {
     }
 }
 
-/// Ignores the signals of `CAUGHT`, and SIGPIPE, for as long as the process lives: for a child that
+/// Ignores the signals of `CAUGHT` and `IGNORED` for as long as the process lives: for a child that
 /// ends when the server says so, not when somebody signals the whole group. Programs that it starts
 /// would ignore them as well.
 ///
@@ -133,10 +140,84 @@ impl Drop for Signals {
 ///
 /// None that sigaction(2) names for valid signals.
 pub fn ignore() -> io::Result<()> {
-    for (number, _) in CAUGHT {
+    let caught = CAUGHT.map(|(number, _)| number);
+    for number in caught.into_iter().chain(IGNORED) {
         act(number, libc::SIG_IGN)?;
     }
-    act(libc::SIGPIPE, libc::SIG_IGN)
+    Ok(())
+}
+
+/// Lets every signal do what it does by default, and none be blocked: for a program that is about
+/// to be executed.
+///
+/// # Errors
+///
+/// None that sigprocmask(2) names for a valid call.
+pub(super) fn restore() -> io::Result<()> {
+    for number in 1..=LAST {
+        // Refused for SIGKILL, SIGSTOP and what the C library keeps for itself.
+        let _ = act(number, libc::SIG_DFL);
+    }
+    // SAFETY: a sigset_t is integers: all zeroes is the empty set on Linux.
+    let none: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: `none` outlives the call, which only reads it; the old set is not wanted.
+    checked(unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut()) })?;
+    Ok(())
+}
+
+/// The highest number of a signal, those for real time included; MIPS has twice as many.
+const LAST: c_int = if cfg!(any(target_arch = "mips", target_arch = "mips64")) {
+    127
+} else {
+    64
+};
+
+/// The ends of children as bytes in a pipe. Dropping it gives SIGCHLD its default back.
+#[derive(Debug)]
+pub struct Children {
+    /// The end to read, non-blocking.
+    read: File,
+    /// The end [`PIPE`] names.
+    _write: OwnedFd,
+}
+
+impl Children {
+    /// Catches SIGCHLD, **in a process that has no [`Signals`]**: a child of one that has, which
+    /// has let go of the pipe.
+    ///
+    /// # Errors
+    ///
+    /// EMFILE, ENFILE; see pipe(2), sigaction(2).
+    pub fn watch() -> io::Result<Self> {
+        let (read, write) = pipe()?;
+        PIPE.store(write.as_raw_fd(), Ordering::SeqCst);
+        let children = Self {
+            read: File::from(read),
+            _write: write,
+        };
+        act(libc::SIGCHLD, handler_address())?;
+        Ok(children)
+    }
+
+    /// Readable when a child may have ended since [`Children::seen`].
+    #[must_use]
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.read.as_fd()
+    }
+
+    /// From now on the next end counts: look at the children after it.
+    pub fn seen(&self) {
+        let mut bytes = [0; 64];
+        while (&self.read).read(&mut bytes).is_ok_and(|count| count > 0) {}
+    }
+}
+
+impl Drop for Children {
+    fn drop(&mut self) {
+        let undone = act(libc::SIGCHLD, libc::SIG_DFL);
+        debug_assert!(undone.is_ok(), "a default action was refused");
+        PIPE.store(NONE, Ordering::SeqCst);
+    }
 }
 
 /// Writes the signal's number into the pipe. Runs between any two instructions of the process.
@@ -211,6 +292,7 @@ mod tests {
         raise(libc::SIGTERM);
         raise(libc::SIGINT);
         raise(libc::SIGPIPE);
+        raise(libc::SIGXFSZ);
         raise(libc::SIGHUP);
         raise(libc::SIGUSR1);
         raise(libc::SIGUSR2);

@@ -19,8 +19,10 @@ pub(crate) mod namespace;
 pub(crate) mod outside;
 pub(crate) mod place;
 pub(crate) mod root;
+pub(crate) mod scripts;
 pub(crate) mod server;
 pub(crate) mod supervisor;
+pub(crate) mod uploads;
 
 use adieu::sys::clock::monotonic_ms;
 use std::io::{ErrorKind, Read};

@@ -94,6 +94,16 @@ fn content(file: usize) -> Vec<u8> {
     (0..FILES[file].1).map(byte).collect()
 }
 
+/// What is put under a name that says how long it is.
+pub(crate) fn kept(length: usize) -> Vec<u8> {
+    (0..length).map(|at| (at / 253 + at * 7) as u8).collect()
+}
+
+/// Such a name.
+pub(crate) fn kept_name(number: u64, length: usize) -> String {
+    format!("{number:x}-{length}")
+}
+
 /// A directory with the site, gone with the test.
 #[derive(Debug)]
 pub(crate) struct Root {
@@ -108,7 +118,7 @@ impl Root {
     pub(crate) fn new(name: &str) -> Self {
         let name = format!("adieu-sim-{}-{name}", std::process::id());
         let path = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&path).unwrap();
+        std::fs::create_dir_all(path.join("in")).unwrap();
         let files: Rc<[Vec<u8>]> = (0..FILES.len()).map(content).collect();
         for ((name, _), bytes) in FILES.iter().zip(files.iter()) {
             std::fs::write(path.join(name), bytes).unwrap();
@@ -125,6 +135,22 @@ impl Root {
             }
         }
         Self { path, files }
+    }
+
+    /// Every file that was put is whole, and nothing else is left.
+    pub(crate) fn holds_whole_files(&self) {
+        for entry in std::fs::read_dir(self.path.join("in")).unwrap() {
+            let entry = entry.unwrap();
+            let name = entry.file_name().into_string().unwrap();
+            let length = name.rsplit('-').next().unwrap().parse().unwrap();
+            assert!(
+                std::fs::read(entry.path()).unwrap() == kept(length),
+                "{name}"
+            );
+            std::fs::remove_file(entry.path()).unwrap();
+        }
+        let stage = self.path.join(".adieu-uploads");
+        assert_eq!(std::fs::read_dir(stage).unwrap().count(), 0);
     }
 }
 
@@ -225,11 +251,14 @@ impl Answers {
         let again = status == 408 && owed.is_some_and(|owed| owed.status != 408);
         let right = owed.is_some_and(|owed| match owed.file {
             Some(one) => carries(one, status, &text, body, files),
+            None if status == 201 => body.is_empty(),
             None => body.starts_with(b"<!doctype html>") && body.ends_with(b"</h1>\n"),
         });
-        // Where no work is free, the whole comes instead of parts, and 503 instead of a listing.
+        // Where no work is free, the whole comes instead of parts, and 503 instead of a listing;
+        // and where no upload has a place.
         let whole = status == 200 && owed.is_some_and(|owed| owed.status == 206);
-        let none = status == 503 && owed.is_some_and(|owed| owed.file.is_some_and(is_listed));
+        let may_lack = |owed: Expected| owed.status == 201 || owed.file.is_some_and(is_listed);
+        let none = status == 503 && owed.copied().is_some_and(may_lack);
         let as_owed = whole || none || owed.map(|owed| owed.status) == Some(status);
         let as_owed = as_owed && right;
         if !again && !as_owed {

@@ -4,7 +4,8 @@
 //! well-behaved kind fits every deadline of the server on the links that [`link`] makes.
 
 use crate::answers::{
-    BIG, BIG_IN_PARTS, Expected, FEW, LAST, MANY, SMALL, SMALL_IN_PARTS, asked, is_listed, status,
+    BIG, BIG_IN_PARTS, Expected, FEW, LAST, MANY, SMALL, SMALL_IN_PARTS, asked, is_listed, kept,
+    kept_name, status,
 };
 use crate::peer::{Client, Reads, Step};
 use crate::rng::Rng;
@@ -21,6 +22,8 @@ pub(crate) enum Kind {
     Pipeliner,
     /// A large upload that is refused; sends all before it reads.
     WriterFirst,
+    /// Puts files, several in one go.
+    Uploader,
     /// Reads its answers and never closes.
     NeverFin,
     /// Its machine goes off.
@@ -42,7 +45,7 @@ pub(crate) enum Kind {
 }
 
 /// All kinds; those that come often stand twice.
-const KINDS: [Kind; 18] = [
+const KINDS: [Kind; 20] = [
     Kind::Polite,
     Kind::Polite,
     Kind::Polite,
@@ -51,6 +54,8 @@ const KINDS: [Kind; 18] = [
     Kind::Pipeliner,
     Kind::Pipeliner,
     Kind::WriterFirst,
+    Kind::Uploader,
+    Kind::Uploader,
     Kind::NeverFin,
     Kind::Vanisher,
     Kind::HalfCloser,
@@ -158,6 +163,7 @@ pub(crate) fn client(rng: &mut Rng, link: Link) -> Client {
         Kind::Polite
         | Kind::KeepAlive
         | Kind::Pipeliner
+        | Kind::Uploader
         | Kind::NeverFin
         | Kind::Vanisher
         | Kind::HalfCloser
@@ -183,6 +189,7 @@ fn made(kind: Kind, rng: &mut Rng, link: Link) -> Made {
         Kind::KeepAlive => keep_alive(rng),
         Kind::Pipeliner => pipeliner(rng),
         Kind::WriterFirst => writer_first(rng, link),
+        Kind::Uploader => uploader(rng),
         Kind::NeverFin => (vec![request, Step::End, Step::Hold], answer),
         Kind::Vanisher => vanisher(rng),
         Kind::HalfCloser => {
@@ -293,6 +300,44 @@ fn writer_first(rng: &mut Rng, link: Link) -> Made {
     let think = Step::Pause(rng.pick(&[0, 100, 5_000]));
     let plan = vec![whole(bytes), Step::Read, Step::End, think, Step::Close];
     (plan, expected)
+}
+
+/// Files of names that nobody else has, by length or in chunks, and sometimes in a pipeline.
+fn uploader(rng: &mut Rng) -> Made {
+    let (mut bytes, mut expected) = (vec![], vec![]);
+    let uploads = rng.size(1, 3);
+    for n in 1..=uploads {
+        let length = rng.pick(&[0, 1, 1_000, 5_000, 20_000, 100_000]);
+        let name = kept_name(rng.range(0, u64::MAX - 1), length);
+        let body = kept(length);
+        let close = match n == uploads && rng.chance(500) {
+            true => "Connection: close\r\n",
+            false => "",
+        };
+        let chunked = rng.chance(400);
+        let framing = match chunked {
+            true => "Transfer-Encoding: chunked".to_owned(),
+            false => format!("Content-Length: {length}"),
+        };
+        let head = format!("PUT /in/{name} HTTP/1.1\r\nHost: sim\r\n{close}{framing}\r\n\r\n");
+        bytes.extend_from_slice(head.as_bytes());
+        if chunked {
+            for chunk in body.chunks(rng.pick(&[700, 4_000, 30_000])) {
+                bytes.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+                bytes.extend_from_slice(chunk);
+                bytes.extend_from_slice(b"\r\n");
+            }
+            bytes.extend_from_slice(b"0\r\n\r\n");
+        } else {
+            bytes.extend_from_slice(&body);
+        }
+        expected.push(page(201));
+    }
+    let sends = match rng.chance(300) {
+        true => pieces(bytes, 5_000, rng.range(0, 20)),
+        false => whole(bytes),
+    };
+    (vec![sends, Step::Shut, Step::End, Step::Close], expected)
 }
 
 fn vanisher(rng: &mut Rng) -> Made {

@@ -119,6 +119,7 @@ impl World {
                     readable: true,
                     writable: false,
                     read_closed: false,
+                    broken: false,
                 });
             }
         }
@@ -135,6 +136,7 @@ impl World {
                 readable: end.readable(),
                 writable: end.writable(),
                 read_closed: end.fin_seen || end.reset,
+                broken: end.reset,
             };
             if event.readable || event.writable {
                 events.push(event);
@@ -160,6 +162,7 @@ impl World {
                 readable: true,
                 writable: self.tcp.rng.chance(500),
                 read_closed,
+                broken: false,
             });
         }
     }

@@ -13,8 +13,9 @@ use crate::rng::Rng;
 use crate::tcp::{CLIENT, Pair, SERVER, Tcp};
 use crate::wire::{Mail, Wire};
 use adieu::config::network::Networks;
+use adieu::config::rules::Rule;
 use adieu::config::speaks::Speaks;
-use adieu::config::{AccessFormat, Config, SiteConfig};
+use adieu::config::{AccessFormat, Config, SiteConfig, UploadRule};
 use adieu::connection::limits::Limits;
 use adieu::connection::state::Teardown;
 use adieu::reactor::Reactor;
@@ -283,6 +284,7 @@ pub(crate) fn run(seed: u64, teardown: Teardown, root: &Root, trace: bool) -> Ou
         site: SiteConfig {
             root: root.path.clone(),
             listing: true,
+            uploads: vec![UploadRule::parse("/in 1MiB").unwrap()],
             ..SiteConfig::default()
         },
         connections: scene.slots,
@@ -315,6 +317,7 @@ pub(crate) fn run(seed: u64, teardown: Teardown, root: &Root, trace: bool) -> Ou
     }
     ends(&reactor);
     world.borrow_mut().rest();
+    root.holds_whole_files();
     let counters = reactor.counters().clone();
     drop(reactor);
     let world = Rc::try_unwrap(world).unwrap().into_inner();

@@ -8,15 +8,7 @@ use super::*;
 const SHOWN: &str = "adieu.toml";
 
 fn finished(draft: Draft) -> Result<Setup, StartError> {
-    draft.finish(&Sizes {
-        slot_bytes: 256,
-        slot_side_bytes: 24,
-        work_bytes: 400,
-        access_bytes: 17_000,
-        access_line_bytes: 384,
-        shelf_bytes: 82_000,
-        fixed: vec![],
-    })
+    draft.finish(&Sizes::sample())
 }
 
 /// The draft of a file, as `load` makes it.

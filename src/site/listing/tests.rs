@@ -118,6 +118,7 @@ impl World {
                 root: self.root.as_fd(),
                 canonical: self.canonical.as_os_str().as_bytes(),
                 symlinks: self.symlinks,
+                hidden: &[],
             },
             dotfiles: self.dotfiles,
         }

@@ -53,6 +53,7 @@ fn go(folder: &Folder, symlinks: Symlinks, path: &str) -> End {
         root: root.as_fd(),
         canonical: canonical.as_os_str().as_bytes(),
         symlinks,
+        hidden: &[],
     };
     match tree.walk().open(path.as_bytes(), b"") {
         Ok(Found::Directory) => End::Directory,
@@ -296,6 +297,7 @@ fn a_directory_moved_away_keeps_no_way_out() {
         root: root.as_fd(),
         canonical: canonical.as_os_str().as_bytes(),
         symlinks: Symlinks::Within,
+        hidden: &[],
     };
     assert!(
         matches!(tree.walk().open(b"top", b""), Ok(Found::File(_))),
@@ -348,6 +350,7 @@ fn beside(folder: &Folder, symlinks: Symlinks, path: &str) -> Option<String> {
         root: root.as_fd(),
         canonical: canonical.as_os_str().as_bytes(),
         symlinks,
+        hidden: &[],
     };
     let mut walk = tree.walk();
     assert!(matches!(walk.open(b"a/none", b""), Err(Refusal::Missing)));

@@ -1,0 +1,96 @@
+//! What the kernel holds for adieu at worst.
+//!
+//! Owns the measured peaks and the formulas that rest on them. It must not measure anything.
+//! Invariants: each measured peak lies below its formula; nothing overflows, it saturates.
+
+use super::{Line, line, wide};
+use crate::config::Config;
+
+/// One connection in the kernel: TCP 2368, socket inode 832, file 192, dentry 192, security module
+/// 56, epoll 208 (Linux 6.18, slabinfo, 19,000 pairs).
+const SLABS_BYTES: u64 = 3848;
+/// A socket that waits to be accepted still has the default receive buffer: 132 kB were pinned.
+const WAITING_PEAK_BYTES: u64 = 132_000;
+/// What the kernel keeps of a closed socket that waits for the client's FIN.
+const LEFTOVER_BYTES: u64 = 256;
+/// What the kernel lets in over the double that it makes of a receive size: one more packet, up to
+/// 64 KiB and its book-keeping.
+const RECEIVE_EXCESS_BYTES: u64 = 80 * 1024;
+/// What it lets out over the double that it makes of a send size: one more buffer of 32 KiB and its
+/// book-keeping.
+const SEND_EXCESS_BYTES: u64 = 40 * 1024;
+
+/// The two pipes of a script, 16 pages each (pipe(7)); the pages are taken as they fill.
+pub(super) const PIPES_BYTES: u64 = 2 * 65_536;
+
+/// The most one client can pin by sending what is not read, bytes; the size is SO_RCVBUF, set after
+/// accept. The highest points that `tests/limits.rs` saw on Linux 6.18 over loopback, from segments
+/// of one byte, and different in every run: above 87,143 at 8 KiB, 82,088 at 16 KiB, 99,584 at
+/// 32 KiB, 192,882 at 64 KiB.
+#[must_use]
+pub const fn receive_peak_bytes(size_bytes: u64) -> u64 {
+    with_margin(
+        size_bytes
+            .saturating_mul(2)
+            .saturating_add(RECEIVE_EXCESS_BYTES),
+    )
+}
+
+/// The most one client can pin by not reading, bytes; the size is SO_SNDBUF. The highest points
+/// that `tests/limits.rs` saw: 48,448 at 8 KiB, 56,396 at 16 KiB, 102,284 at 32 KiB, 166,416 at 64
+/// KiB, 553,920 at 256 KiB.
+#[must_use]
+pub const fn send_peak_bytes(size_bytes: u64) -> u64 {
+    with_margin(
+        size_bytes
+            .saturating_mul(2)
+            .saturating_add(SEND_EXCESS_BYTES),
+    )
+}
+
+/// A peak and 15 %, rounded up: other kernels count their segments differently.
+const fn with_margin(peak_bytes: u64) -> u64 {
+    peak_bytes.saturating_mul(115).div_ceil(100)
+}
+
+/// What the kernel holds for adieu.
+pub(super) fn lines(config: &Config) -> Vec<Line> {
+    let connections = u64::from(config.connections);
+    let line = |what, count, bytes, bound| line(what, "kernel", count, bytes, bound);
+    // The kernel admits one more than listen(2) was told.
+    let waiting = wide(config.listen.len()).saturating_mul(u64::from(config.backlog) + 1);
+    // Each slot turned over once a second: an assumption, for nothing holds clients to it.
+    let leftovers = connections.saturating_mul(u64::from(config.linger2_s));
+    vec![
+        line(
+            "connections: objects",
+            connections,
+            SLABS_BYTES,
+            "memory.connections",
+        ),
+        line(
+            "connections: receive",
+            connections,
+            receive_peak_bytes(config.receive_bytes.into()),
+            "memory.receive_bytes",
+        ),
+        line(
+            "connections: send",
+            connections,
+            send_peak_bytes(config.send_bytes.into()),
+            "memory.send_bytes",
+        ),
+        line(
+            "accept queue",
+            waiting,
+            with_margin(WAITING_PEAK_BYTES),
+            "memory.backlog",
+        ),
+        line(
+            "leftovers of closing",
+            leftovers,
+            LEFTOVER_BYTES,
+            "assumed, see below",
+        ),
+    ]
+}
