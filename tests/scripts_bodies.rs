@@ -195,6 +195,40 @@ fn bodies_beyond_their_bounds_are_refused_and_nobodys_send_fails() {
     assert!(scripts <= 30, "{scripts}");
 }
 
+/// The bound of a path counts before that of all scripts, in either direction.
+#[test]
+fn a_path_may_have_a_bound_of_its_own() {
+    let site = Site::with_echo();
+    site.script("large", "printf 'Content-Type: a/b\\n\\n'; wc -c");
+    let keys = [
+        "script.body_bytes=1000",
+        "site.bodies=/cgi-bin/echo 10",
+        "site.bodies=/cgi-bin/large 300000",
+        "site.bodies=/none 20",
+    ];
+    let server = site.start(&keys);
+    let mut kept = server.connect();
+    for (target, bytes, status) in [
+        ("/cgi-bin/echo", 10, 200),
+        ("/cgi-bin/echo", 11, 413),
+        ("/cgi-bin/large", 300_000, 200),
+        ("/cgi-bin/large", 300_001, 413),
+        ("/none", 20, 405),
+        ("/none", 21, 413),
+    ] {
+        let request = post(target, "", &vec![b'x'; bytes]);
+        let mut stream = match bytes > 65_536 {
+            true => server.connect(),
+            false => kept.try_clone().unwrap(),
+        };
+        let answer = ask(&mut stream, &request);
+        assert_eq!(answer.status, status, "{target} {bytes}");
+    }
+    is_kept(&mut kept);
+    drop(kept);
+    ends(server);
+}
+
 #[test]
 fn where_nothing_is_spooled_a_length_is_required() {
     let site = Site::with_echo();

@@ -224,6 +224,8 @@ pub const KEYS: &[Key] = &[
         "Who may ask: every rule that matches must let the client in; else 403."),
     rules!("site.auth", AuthRule, auth,
         "Who must be a user of a file, for these methods (* for all); else 401."),
+    rules!("site.bodies", UploadRule, bodies,
+        "Largest request body at a path: above 413. Of several the last counts."),
     rules!("site.uploads", UploadRule, uploads,
         "Where PUT and DELETE change files, and the largest such file."),
     rules!("site.scripts", ScriptRule, scripts,
@@ -405,7 +407,7 @@ mod tests {
                 sections.push(section);
             }
         }
-        assert_eq!(KEYS.len(), 85);
+        assert_eq!(KEYS.len(), 86);
     }
 
     #[test]

@@ -108,6 +108,8 @@ pub struct SiteConfig {
     pub auth: Vec<AuthRule>,
     /// Where files may be put and removed.
     pub uploads: Vec<UploadRule>,
+    /// How large a body may be, by path; elsewhere as large as what takes it lets it.
+    pub bodies: Vec<UploadRule>,
     /// What scripts answer.
     pub scripts: Vec<ScriptRule>,
 }
@@ -131,6 +133,7 @@ impl Default for SiteConfig {
             fields: vec![],
             access: vec![],
             auth: vec![],
+            bodies: vec![],
             uploads: vec![], // nothing here changes because somebody asks for it
             scripts: vec![],
         }

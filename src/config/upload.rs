@@ -1,4 +1,4 @@
-//! Where files may be put and removed, and how large they may be.
+//! Where files may be put and removed, and how large they and other bodies may be.
 //!
 //! Owns [`UploadRule`], a rule of a site. It must not know where a path leads. Invariants: what is
 //! displayed is parsed back to the same rule; every rule has a bound.
@@ -16,12 +16,12 @@ const BOUND: Kind = Kind::Number {
     max: 1 << 40,
 };
 
-/// `PATTERN MAX_BYTES`: PUT and DELETE are allowed there.
+/// `PATTERN MAX_BYTES`: PUT and DELETE are allowed there; or a body there is no larger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UploadRule {
     /// The paths.
     pub pattern: Pattern,
-    /// The largest file, bytes.
+    /// The largest file, or body, bytes.
     pub max_bytes: u64,
 }
 

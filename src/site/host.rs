@@ -20,7 +20,7 @@ use crate::config::{
     AuthRule, Config, Dotfiles, ScriptConfig, ScriptRule, SiteConfig, StartError, Symlinks,
     UploadRule,
 };
-use crate::connection::head::{Method, Request, Target};
+use crate::connection::head::{Framing, Method, Request, Target};
 use crate::connection::limits::REPLY_ROOM_BYTES;
 use crate::connection::reply::{Reply, Status};
 use crate::helper::credentials::Credentials;
@@ -45,6 +45,8 @@ pub(super) struct Host {
     fields: Vec<ExtraField>,
     pub(super) access: Vec<Access>,
     pub(super) auth: Vec<AuthRule>,
+    /// How large bodies may be.
+    bodies: Vec<UploadRule>,
     pub(super) uploads: Vec<UploadRule>,
     /// Where these stand in the configuration.
     pub(super) uploads_key: String,
@@ -95,6 +97,7 @@ impl Host {
             fields: site.fields.clone(),
             access: site.access.clone(),
             auth: site.auth.clone(),
+            bodies: site.bodies.clone(),
             uploads: site.uploads.clone(),
             uploads_key: format!("{section}.uploads"),
             scripts: site.scripts.clone(),
@@ -178,6 +181,13 @@ impl Host {
         if let Some(refusal) = self.guard(asked.path(), question, credentials, reply) {
             return refusal;
         }
+        if let (Some(most), Framing::Length(bytes)) = (
+            self.largest_body(asked.path()),
+            question.request.verdict.framing,
+        ) && bytes > most
+        {
+            return page(reply, Status::CONTENT_TOO_LARGE);
+        }
         let allow = match self.may_be_script(asked.path()) {
             true => script::ALLOW,
             false if self.is_changeable(asked.path()) => ALLOW_CHANGES,
@@ -214,6 +224,13 @@ impl Host {
             | Method::Other => None,
         };
         changed.unwrap_or_else(|| not_allowed(allow, reply))
+    }
+
+    /// How large a body at this path may be, where a rule says so: of several the last.
+    pub(super) fn largest_body(&self, path: &[u8]) -> Option<u64> {
+        let mut rules = self.bodies.iter();
+        let rule = rules.rfind(|rule| rule.pattern.matches(path));
+        rule.map(|rule| rule.max_bytes)
     }
 
     /// The path has moved.

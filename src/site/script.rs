@@ -300,7 +300,7 @@ impl Host {
         if start.eq_ignore_ascii_case(NPH) || (rule.interpreter.is_empty() && !executable) {
             return Err(Status::FORBIDDEN);
         }
-        let body = self.body(question.request.verdict.framing)?;
+        let body = self.body(question.request.verdict.framing, asked.path())?;
         let Some(ScriptMeans { frame, server }) = means else {
             return Ok(Content::NoPlace);
         };
@@ -332,8 +332,9 @@ impl Host {
         }))
     }
 
-    fn body(&self, framing: Framing) -> Result<Body, Status> {
-        let (most, spool) = (self.script.body_bytes, self.script.spool_bytes);
+    fn body(&self, framing: Framing, path: &[u8]) -> Result<Body, Status> {
+        let most = self.largest_body(path).unwrap_or(self.script.body_bytes);
+        let spool = self.script.spool_bytes;
         match framing {
             Framing::None => Ok(Body::None),
             Framing::Length(bytes) if bytes > most => Err(Status::CONTENT_TOO_LARGE),

@@ -147,7 +147,8 @@ impl Host {
         if request.value("Content-Range").is_some() {
             return Err(Status::BAD_REQUEST);
         }
-        let max_bytes = rule.max_bytes;
+        let most = self.largest_body(asked.path()).unwrap_or(u64::MAX);
+        let max_bytes = rule.max_bytes.min(most);
         if matches!(request.verdict.framing, Framing::Length(bytes) if bytes > max_bytes) {
             return Err(Status::CONTENT_TOO_LARGE);
         }
