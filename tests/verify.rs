@@ -416,6 +416,7 @@ fn who_waits_too_long_is_told_so() {
     assert_eq!(heard.end, End::Fin);
     let answer = only(&heard.bytes);
     assert_eq!((answer.status, answer.closes()), (503, true));
+    assert!(answer.field("retry-after").is_some(), "{answer:?}");
     // With a body that it still writes.
     let head = head("PUT", "/admin/x.txt", 1 << 20, &alice());
     let parts = [head.as_bytes(), &lookalike(1 << 20)];

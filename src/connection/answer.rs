@@ -272,6 +272,9 @@ impl Connection {
         };
         let mut reply = self.reply(output);
         reply.status(reject.status());
+        if let Some(seconds) = reject.retry_after_s() {
+            reply.field_number("Retry-After", seconds);
+        }
         finish(&mut reply, &verdict, Content::Page, false, turn);
         if reply.overflowed() {
             if !self.output.is_empty() && self.state == State::Respond {

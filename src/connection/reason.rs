@@ -7,6 +7,10 @@
 
 use super::reply::Status;
 
+/// When a client that was refused for want of a place or a verdict may come again, s: long enough
+/// to let those before it end, short enough for a person (RFC 9110 section 10.2.3).
+pub const RETRY_AFTER_S: u64 = 5;
+
 /// A fault of the peer that ends its connection: the answer is sent with `Connection: close`, then
 /// the goodbye begins. RFC 9112 section 2.2 and 9110 section 15.5 unless a variant says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +84,15 @@ impl Reject {
             Self::LateScript => Status::GATEWAY_TIMEOUT,
             Self::StorageFull => Status::INSUFFICIENT_STORAGE,
             Self::Internal => Status::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The seconds after which the same request may do better, for Retry-After.
+    #[must_use]
+    pub const fn retry_after_s(self) -> Option<u64> {
+        match self.status() {
+            Status::SERVICE_UNAVAILABLE => Some(RETRY_AFTER_S),
+            _ => None,
         }
     }
 }

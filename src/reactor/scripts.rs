@@ -19,7 +19,7 @@ use super::Reactor;
 use super::net::{Net, Token};
 use super::places::Place;
 use crate::connection::Size;
-use crate::connection::reason::Reject;
+use crate::connection::reason::{RETRY_AFTER_S, Reject};
 use crate::connection::reply::{Reply, Status};
 use crate::connection::time::{Ms, Turn};
 use crate::report::access::Begun;
@@ -28,8 +28,6 @@ use crate::site;
 use running::{Phase, Running, Voice};
 use std::os::fd::AsFd;
 
-/// When to come again if no script can be started, s.
-const RETRY_S: u64 = 5;
 /// A script whose output has ended is waited for this long, to hear how its process ended, ms.
 const SILENT_MS: u32 = 250;
 /// When a script is told to end once more, if the starter took no word, ms.
@@ -41,7 +39,7 @@ const REAP_MS: u32 = 50;
 pub(super) fn instead(status: Status, reply: &mut Reply<'_>) -> site::Content {
     reply.status(status);
     if status == Status::SERVICE_UNAVAILABLE {
-        reply.field_number("Retry-After", RETRY_S);
+        reply.field_number("Retry-After", RETRY_AFTER_S);
     }
     site::Content::Page
 }
