@@ -367,11 +367,12 @@ fn name_and_priority() {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
         let (name, rest) = stat.rsplit_once(") ").unwrap();
         let name = name.split_once('(').unwrap().1.to_owned();
-        // The 19th, of which two are in front.
-        let nice: i32 = rest.split(' ').nth(16).unwrap().parse().unwrap();
-        (name, nice)
+        // The 19th and the 41st, of which two are in front.
+        let number = |at| rest.split(' ').nth(at).unwrap().trim().parse::<i32>();
+        (name, number(16).unwrap(), number(38).unwrap())
     };
-    let (name, nice) = of(&helper.pid().to_string());
+    let (name, nice, policy) = of(&helper.pid().to_string());
+    assert_eq!(policy, libc::SCHED_IDLE, "it gives a core up at once");
     assert_eq!(name, "adieu-helper");
     assert_eq!(nice, (of("self").1 + 10).min(19));
 }

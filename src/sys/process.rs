@@ -1,15 +1,15 @@
 //! Other processes of ours, and this one in the background.
 //!
 //! Owns: fork(2), waitpid(2), kill(2) of a child, _exit(2), setsid(2), the descriptors 0, 1 and 2
-//! as a whole, all others as a whole, umask(2), nice(2), the name of the process. Must not: decide
-//! when to leave a terminal, what a child does, or write a pid file.
+//! as a whole, all others as a whole, umask(2), nice(2), sched_setscheduler(2), the name of the
+//! process. Must not: decide when to leave a terminal, what a child does, or write a pid file.
 //!
 //! Invariants: a process of several threads is not forked, for the child would have one of them and
 //! the locks of all; of 0, 1 and 2, one that is open stays open; nothing here waits for a child.
 #![allow(
     unsafe_code,
     reason = "fork(2), waitpid(2), kill(2), _exit(2), setsid(2), dup2(2), close_range(2), \
-              close(2), umask(2), nice(2), prctl(2)"
+              close(2), umask(2), nice(2), sched_setscheduler(2), prctl(2)"
 )]
 
 use std::ffi::CStr;
@@ -169,10 +169,23 @@ pub fn close_others(keep: BorrowedFd<'_>) {
     }
 }
 
-/// Lets every other process go first: ten steps down; see nice(2).
+/// Lets every other process go first: ten steps down (nice(2)), and the policy that gives a core up
+/// at once to whoever wakes (`SCHED_IDLE` in sched(7)). Where that is refused the steps remain.
 pub fn lower_priority() {
     // SAFETY: the call takes a number. Anybody may lower it, and -1 is a priority too.
     let _now = unsafe { libc::nice(10) };
+    let ourselves: c_int = 0;
+    // What the kernel knows as its `struct sched_param`; musl's is longer.
+    let priority: c_int = 0;
+    // SAFETY: the call reads `priority`, which lives. By its number: musl's function does nothing.
+    let _refused = unsafe {
+        libc::syscall(
+            libc::SYS_sched_setscheduler,
+            ourselves,
+            libc::SCHED_IDLE,
+            &raw const priority,
+        )
+    };
 }
 
 /// What ps(1) and top(1) call the process, cut off at 15 bytes; see PR_SET_NAME in prctl(2).
