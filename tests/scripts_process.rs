@@ -113,6 +113,9 @@ fn a_starter_that_is_killed_leaves_no_answer_that_looks_whole() {
         tell(starter, "KILL");
         is_cut(&hear(&mut stream), 200);
         fs::remove_file(site.place.path("begun")).unwrap();
+        eventually("scripts are served again", || {
+            alone(&server, &post("/cgi-bin/echo", "", b"x")).status == 200
+        });
     }
     ends(server);
 }
