@@ -161,7 +161,8 @@ fn locked(fd: BorrowedFd<'_>, how: c_int) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// EPERM if it is another's; EROFS; EBADF for what was opened with `O_PATH`; see fchmod(2).
+/// EPERM if it is another's; EROFS; EBADF for what was opened with `O_PATH`, but for musl, which
+/// then goes by /proc; see fchmod(2).
 pub fn set_mode(fd: BorrowedFd<'_>, mode: u32) -> io::Result<()> {
     let mode = fit(mode & 0o777)?;
     retried(|| {
@@ -344,7 +345,8 @@ mod tests {
         let file = create(root.as_fd(), c"f", 0o600).unwrap();
         set_mode(file.as_fd(), 0o4640).unwrap();
         assert_eq!(mode(&dir, "f"), 0o640);
-        assert_eq!(errno(set_mode(root.as_fd(), 0o700)), Some(libc::EBADF));
+        let of_a_path = set_mode(root.as_fd(), 0o700);
+        assert!(of_a_path.is_ok() || errno(of_a_path) == Some(libc::EBADF));
     }
 
     #[test]
