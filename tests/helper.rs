@@ -66,6 +66,12 @@ Yjx.D4dilwB1xasxYW6cZ8l89ZWF71
 dave:wonderland
 ";
 
+/// mkpasswd -m sha-512 -R 100000 -S adieu wonderland
+const SLOW: &str = "\
+erin:$6$rounds=100000$adieu$TIrU.x0BiYXlNWF40e1QDTn2nrrKmuY6QYiETXFOfe1Pxs8OkRSFQKJVo83DIwA8r2FXk\
+1uOQTnfGDpXg/lFO1
+";
+
 const TESTS: &[(&str, fn())] = &[
     ("questions_are_answered_in_their_order", in_order),
     ("a_file_that_changes_is_read_again", changes),
@@ -76,6 +82,14 @@ const TESTS: &[(&str, fn())] = &[
     (
         "it_has_a_name_and_lets_the_server_go_first",
         name_and_priority,
+    ),
+    (
+        "hashes_take_only_time_that_nobody_else_wants",
+        in_spare_time,
+    ),
+    (
+        "where_a_core_is_always_wanted_passwords_are_looked_at",
+        on_a_busy_core,
     ),
     ("signals_do_not_end_it", signals),
     ("a_killed_helper_is_gone_and_leaves_nothing", killed),
@@ -367,14 +381,136 @@ fn name_and_priority() {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
         let (name, rest) = stat.rsplit_once(") ").unwrap();
         let name = name.split_once('(').unwrap().1.to_owned();
-        // The 19th and the 41st, of which two are in front.
-        let number = |at| rest.split(' ').nth(at).unwrap().trim().parse::<i32>();
-        (name, number(16).unwrap(), number(38).unwrap())
+        // The 19th, of which two are in front.
+        let nice: i32 = rest.split(' ').nth(16).unwrap().parse().unwrap();
+        (name, nice)
     };
-    let (name, nice, policy) = of(&helper.pid().to_string());
-    assert_eq!(policy, libc::SCHED_IDLE, "it gives a core up at once");
+    let (name, nice) = of(&helper.pid().to_string());
     assert_eq!(name, "adieu-helper");
     assert_eq!(nice, (of("self").1 + 10).min(19));
+}
+
+/// Its threads, by number: what it said of itself is whether it waits for spare time.
+fn threads(helper: &Helper) -> Vec<(String, bool)> {
+    let tasks = fs::read_dir(format!("/proc/{}/task", helper.pid())).unwrap();
+    let thread = |task: io::Result<fs::DirEntry>| {
+        let task = task.unwrap();
+        let stat = fs::read_to_string(task.path().join("stat")).unwrap();
+        let (_, rest) = stat.rsplit_once(") ").unwrap();
+        // The 41st, of which two are in front.
+        let policy: i32 = rest.trim().split(' ').nth(38).unwrap().parse().unwrap();
+        let number = task.file_name().into_string().unwrap();
+        (number, policy == libc::SCHED_IDLE)
+    };
+    tasks.map(thread).collect()
+}
+
+/// How long each kind of its threads had a core, ns: the helper's own, and the one for spare time.
+fn spent_ns(helper: &Helper) -> [u64; 2] {
+    let mut spent = [0; 2];
+    for (number, spare) in threads(helper) {
+        let path = format!("/proc/{}/task/{number}/schedstat", helper.pid());
+        let text = fs::read_to_string(path).unwrap();
+        let ns: u64 = text.split(' ').next().unwrap().parse().unwrap();
+        spent[usize::from(spare)] += ns;
+    }
+    spent
+}
+
+/// Asks about a hash that takes some time; how much each kind of thread had for it, ns.
+fn look_at_a_slow_one(helper: &mut Helper) -> [u64; 2] {
+    let users = Users::new(SLOW);
+    let before = spent_ns(helper);
+    let verdicts = ask_all(helper, &users.0, &[("erin", "wonderland")]);
+    assert_eq!(verdicts, [Verdict::Yes]);
+    let after = spent_ns(helper);
+    [after[0] - before[0], after[1] - before[1]]
+}
+
+fn in_spare_time() {
+    let mut helper = start();
+    assert!(works(&mut helper));
+    let kinds: Vec<bool> = threads(&helper)
+        .into_iter()
+        .map(|(_, spare)| spare)
+        .collect();
+    assert_eq!(kinds, [false, true]);
+    // Whatever else runs here leaves it some in the end.
+    until(|| {
+        let [own, spare] = look_at_a_slow_one(&mut helper);
+        own < spare / 2
+    });
+}
+
+/// Somebody who always wants the core.
+struct Hog(std::process::Child);
+
+impl Hog {
+    /// On the first core, with the helper.
+    fn beside(helper: &Helper) -> Option<Self> {
+        let cores = fs::read_to_string("/proc/self/status").unwrap();
+        let line = cores
+            .lines()
+            .find_map(|l| l.strip_prefix("Cpus_allowed_list:"));
+        let core = line
+            .unwrap()
+            .trim()
+            .split([',', '-'])
+            .next()
+            .unwrap()
+            .to_owned();
+        let pid = helper.pid().to_string();
+        let pinned = Command::new("taskset")
+            .args(["-a", "-c", "-p", &core, &pid])
+            .stdout(Stdio::null())
+            .status();
+        if !pinned.ok()?.success() {
+            return None;
+        }
+        let hog = Command::new("taskset")
+            .args(["-c", &core, "sh", "-c", "while :; do :; done"])
+            .spawn();
+        Some(Self(hog.unwrap()))
+    }
+
+    /// It is the loop by now, and gets its core.
+    fn always_wants_it(&self) {
+        let path = format!("/proc/{}/schedstat", self.0.id());
+        until(|| {
+            let text = fs::read_to_string(&path).unwrap();
+            text.split(' ').next().unwrap().parse::<u64>().unwrap() > 20_000_000
+        });
+    }
+}
+
+impl Drop for Hog {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+fn on_a_busy_core() {
+    let mut helper = start();
+    assert!(works(&mut helper));
+    let [own, spare] = look_at_a_slow_one(&mut helper);
+    let whole = own + spare;
+    let Some(hog) = Hog::beside(&helper) else {
+        println!("SKIP: taskset cannot pin a process here");
+        return;
+    };
+    hog.always_wants_it();
+    let [own, spare] = look_at_a_slow_one(&mut helper);
+    assert!(own > whole / 2, "{own} and {spare} of {whole} ns");
+    // The next one does not wait for the thread that is behind.
+    let [own, _] = look_at_a_slow_one(&mut helper);
+    assert!(own > whole / 2, "{own} of {whole} ns");
+    drop(hog);
+    // It makes up for it, and is asked again.
+    until(|| {
+        let [own, spare] = look_at_a_slow_one(&mut helper);
+        own < spare
+    });
 }
 
 fn signals() {

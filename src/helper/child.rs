@@ -1,12 +1,13 @@
 //! The helper's own life.
 //!
-//! Owns what it is between fork(2) and its end. It must not return into what the server was doing,
-//! log, or drop anything of the server's. Invariants: it ends when the pair does, or when something
-//! comes through it that no server of ours says; one question is at work at a time; whatever goes
-//! wrong, nobody is let in by it.
+//! Owns what it is between fork(2) and its end; when a hash is computed is `spare`'s matter. It
+//! must not return into what the server was doing, log, or drop anything of the server's.
+//! Invariants: it ends when the pair does, or when something comes through it that no server of
+//! ours says; one question is at work at a time; whatever goes wrong, nobody is let in by it.
 
 use super::htpasswd::Files;
 use super::message::{self, FRAME_BYTES, Read, Verdict};
+use super::spare::Spare;
 use crate::sys::{pair, process, signal};
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -18,7 +19,7 @@ const DONE: u8 = 0;
 const BROKEN: u8 = 1;
 
 /// A panic ends the process, where it would unwind into the server's code.
-struct Last;
+pub(super) struct Last;
 
 impl Drop for Last {
     fn drop(&mut self) {
@@ -43,6 +44,7 @@ pub(super) fn live(end: &OwnedFd) -> ! {
 /// Answers until the pair ends; the code to end with.
 fn work(end: &OwnedFd) -> u8 {
     let mut files = Files::default();
+    let mut spare = Spare::start();
     // One byte more, so that what is too long is seen.
     let mut room = [0; FRAME_BYTES + 1];
     loop {
@@ -51,7 +53,7 @@ fn work(end: &OwnedFd) -> u8 {
             Ok(count) => room.get(..count).unwrap_or_default(),
         };
         let (id, verdict) = match message::read(words) {
-            Some(Read::Password(id, question)) => (id, files.verdict(&question)),
+            Some(Read::Password(id, question)) => (id, files.verdict(&question, &mut spare)),
             Some(Read::Unknown(id)) => (id, Verdict::Failed),
             None => return BROKEN,
         };

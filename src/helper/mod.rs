@@ -18,6 +18,7 @@ pub mod hash;
 mod htpasswd;
 mod message;
 mod post;
+mod spare;
 mod table;
 mod unreadable;
 mod waiters;

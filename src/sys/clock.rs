@@ -1,10 +1,14 @@
-//! The two clocks.
+//! The two clocks, and the time that a thread has had.
 //!
-//! Owns: clock_gettime(2). Must not: cache a reading; the loop reads once a turn and hands the time
-//! on. Invariants: the monotonic clock never goes back; neither call fails, allocates, or is more
-//! than 4 ms behind.
-#![allow(unsafe_code, reason = "clock_gettime(2), clock_getres(2)")]
+//! Owns: clock_gettime(2), pthread_getcpuclockid(3). Must not: cache a reading; the loop reads once
+//! a turn and hands the time on. Invariants: the monotonic clock never goes back; neither call
+//! fails, allocates, or is more than 4 ms behind.
+#![allow(
+    unsafe_code,
+    reason = "clock_gettime(2), clock_getres(2), pthread_getcpuclockid(3)"
+)]
 
+use std::io;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use libc::{c_int, clockid_t, timespec};
@@ -27,11 +31,35 @@ pub fn monotonic_ms() -> u64 {
 /// The same clock in microseconds, not behind: for others to compare with theirs.
 #[must_use]
 pub fn monotonic_us() -> u64 {
-    read(libc::CLOCK_MONOTONIC).map_or(0, |now| {
-        let whole = u64::try_from(now.tv_sec).unwrap_or(0);
-        let part = u64::try_from(now.tv_nsec).unwrap_or(0) / 1000;
-        whole.saturating_mul(1_000_000).saturating_add(part)
-    })
+    read(libc::CLOCK_MONOTONIC).map_or(0, |now| microseconds(&now))
+}
+
+/// How long a thread had a core, for any thread of its process to read.
+#[derive(Clone, Copy, Debug)]
+pub struct ThreadTime(clockid_t);
+
+impl ThreadTime {
+    /// That of the thread that asks.
+    ///
+    /// # Errors
+    ///
+    /// ENOENT where there are no such clocks; see pthread_getcpuclockid(3).
+    pub fn mine() -> io::Result<Self> {
+        // SAFETY: the call takes nothing and always answers.
+        let mine = unsafe { libc::pthread_self() };
+        let mut clock: clockid_t = 0;
+        // SAFETY: `mine` is the thread that runs this; `clock` outlives the call, which writes it.
+        match unsafe { libc::pthread_getcpuclockid(mine, &raw mut clock) } {
+            0 => Ok(Self(clock)),
+            error => Err(io::Error::from_raw_os_error(error)),
+        }
+    }
+
+    /// Microseconds since it began; 0 when the thread has ended.
+    #[must_use]
+    pub fn spent_us(&self) -> u64 {
+        read(self.0).map_or(0, |spent| microseconds(&spent))
+    }
 }
 
 /// Seconds since 1970-01-01 UTC on the system's clock, which may be set, forward or back, at any
@@ -62,6 +90,12 @@ fn monotonic_clock() -> clockid_t {
     };
     CHOSEN.store(clock, Ordering::Relaxed);
     clock
+}
+
+fn microseconds(time: &timespec) -> u64 {
+    let whole = u64::try_from(time.tv_sec).unwrap_or(0);
+    let part = u64::try_from(time.tv_nsec).unwrap_or(0) / 1000;
+    whole.saturating_mul(1_000_000).saturating_add(part)
 }
 
 fn milliseconds(time: &timespec) -> u64 {
@@ -127,6 +161,27 @@ mod tests {
     use crate::sys::file;
     use crate::sys::testing::{Dir, until};
     use std::os::fd::AsFd;
+
+    #[test]
+    fn the_time_of_a_thread_is_its_own() {
+        let (tell, told) = std::sync::mpsc::channel();
+        let busy = std::thread::spawn(move || {
+            let time = ThreadTime::mine().unwrap();
+            until(|| time.spent_us() >= 5_000);
+            tell.send(time).unwrap();
+            std::thread::park();
+        });
+        let other = told.recv().unwrap();
+        let spent_us = other.spent_us();
+        assert!(spent_us >= 5_000);
+        let mine = ThreadTime::mine().unwrap();
+        let before_us = mine.spent_us();
+        until(|| mine.spent_us() > before_us);
+        // It has nothing to do but to park.
+        assert!(other.spent_us() - spent_us < spent_us);
+        busy.thread().unpark();
+        busy.join().unwrap();
+    }
 
     #[test]
     fn the_monotonic_clock_moves_and_never_back() {

@@ -169,16 +169,24 @@ pub fn close_others(keep: BorrowedFd<'_>) {
     }
 }
 
-/// Lets every other process go first: ten steps down (nice(2)), and the policy that gives a core up
-/// at once to whoever wakes (`SCHED_IDLE` in sched(7)). Where that is refused the steps remain.
+/// Lets every other process go first: ten steps down; see nice(2).
 pub fn lower_priority() {
     // SAFETY: the call takes a number. Anybody may lower it, and -1 is a priority too.
     let _now = unsafe { libc::nice(10) };
+}
+
+/// This thread runs only when nobody else wants the core, and gives it up at once to whoever wakes;
+/// see `SCHED_IDLE` in sched(7). There is no way back.
+///
+/// # Errors
+///
+/// ENOSYS, EPERM or EINVAL where somebody filters system calls.
+pub fn wait_for_spare_time() -> io::Result<()> {
     let ourselves: c_int = 0;
     // What the kernel knows as its `struct sched_param`; musl's is longer.
     let priority: c_int = 0;
     // SAFETY: the call reads `priority`, which lives. By its number: musl's function does nothing.
-    let _refused = unsafe {
+    let result = unsafe {
         libc::syscall(
             libc::SYS_sched_setscheduler,
             ourselves,
@@ -186,6 +194,10 @@ pub fn lower_priority() {
             &raw const priority,
         )
     };
+    match result {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 /// What ps(1) and top(1) call the process, cut off at 15 bytes; see PR_SET_NAME in prctl(2).

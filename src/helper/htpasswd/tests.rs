@@ -51,12 +51,13 @@ impl Drop for Users {
 }
 
 fn ask(files: &mut Files, file: &[u8], user: &str, password: &str) -> Verdict {
-    files.verdict(&Question {
+    let question = Question {
         file,
         user: user.as_bytes(),
         password: password.as_bytes(),
         plain: false,
-    })
+    };
+    files.verdict(&question, &mut Spare::default())
 }
 
 fn in_text(text: &str, user: &str, password: &str, plain: bool) -> bool {
@@ -66,7 +67,7 @@ fn in_text(text: &str, user: &str, password: &str, plain: bool) -> bool {
         password: password.as_bytes(),
         plain,
     };
-    lets_in(text.as_bytes(), &question)
+    lets_in(text.as_bytes(), &question, &mut Spare::default())
 }
 
 fn alice(text: &str) -> bool {
