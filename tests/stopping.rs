@@ -346,7 +346,7 @@ fn uploads<'a, S: Read + Write>(site: &'a Site, connect: &impl Fn() -> S) -> Cli
         .with_rest(later),
     ];
     if LINGERS {
-        // A stop says goodbye to it, for it has its answer; a plain close would reset what it sends.
+        // A stop says goodbye to it, for it has its answer; a plain close would reset its rest.
         let said = upload("POST", BODY_BYTES, half);
         let client = Client::begin(REFUSED, connect(), said, 0, vec![refused]);
         all.push(client.with_rest(body(half)));
