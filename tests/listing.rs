@@ -13,7 +13,7 @@ mod common;
 use common::outside::status;
 use common::root::Root;
 use common::server::Server;
-use common::{End, hear, skip};
+use common::{End, hear, skip, something_came};
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read, Write};
@@ -156,7 +156,7 @@ fn begin(server: &Server, target: &str) -> TcpStream {
     let mut stream = server.connect();
     let request = head("GET", target, "1.1", "");
     stream.write_all(request.as_bytes()).unwrap();
-    stream.peek(&mut [0]).unwrap();
+    something_came(&stream);
     stream
 }
 

@@ -16,7 +16,7 @@ use common::scripts::{
     Site, all_end, ask, asking, bare, ends, get, head, is_cut, is_kept, lives, one, post, running,
     starter, try_read,
 };
-use common::{End, eventually, hear};
+use common::{End, eventually, hear, something_came};
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
@@ -258,7 +258,7 @@ fn a_script_that_a_signal_ends_in_its_answer_never_looks_whole() {
     let mut stream = asking(&server, &bare("GET", "/cgi-bin/gone", ""));
     let pid = site.pids("pid")[0];
     // It has begun.
-    stream.peek(&mut [0]).unwrap();
+    something_came(&stream);
     common::auth::tell(pid, "KILL");
     is_cut(&hear(&mut stream), 200);
     ends(server);

@@ -20,9 +20,9 @@ use common::scripts::{
     starter, try_read,
 };
 use common::server::Server;
-use common::{End, eventually, hear, skip};
+use common::{End, eventually, hear, read_some, skip, something_came};
 use std::fs;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
@@ -172,7 +172,7 @@ fn who_waited_too_long_makes_room_at_once() {
     let mut first = ask_waiting(&server, "a");
     site.said("here");
     let late = ask_waiting(&server, "late");
-    late.peek(&mut [0]).unwrap();
+    something_came(&late);
     let next = ask_waiting(&server, "next");
     assert!(is_unanswered(&next), "there is a place to wait in");
     gate.lets(1);
@@ -356,15 +356,6 @@ case "$REQUEST_METHOD $PATH_INFO" in
 'POST /ubus') body=$(cat); printf 'Content-Type: application/json\n\n{"id":%s}' "$body";;
 *) printf 'Status: 404 Not Found\nContent-Type: text/html\n\n<p>nothing';;
 esac"#;
-
-fn read_some(stream: &mut impl Read, room: &mut [u8]) -> usize {
-    loop {
-        match stream.read(room) {
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            other => return other.unwrap(),
-        }
-    }
-}
 
 #[test]
 #[allow(clippy::too_many_lines, reason = "a session is one story")]

@@ -16,7 +16,7 @@ use common::scripts::{
     one, post, read, running, starter, try_read,
 };
 use common::server::Server;
-use common::{End, eventually, hear};
+use common::{End, eventually, hear, something_came};
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -51,7 +51,7 @@ fn begin(site: &Site, server: &Server) -> (TcpStream, TcpStream) {
     site.pids("pid");
     let begins = asking(server, &bare("GET", "/cgi-bin/begins", ""));
     site.pids("begun");
-    begins.peek(&mut [0]).unwrap();
+    something_came(&begins);
     (waits, begins)
 }
 
@@ -109,7 +109,7 @@ fn a_starter_that_is_killed_leaves_no_answer_that_looks_whole() {
         let request = format!("GET /cgi-bin/begins HTTP/{version}\r\nHost: h\r\n\r\n");
         let mut stream = asking(&server, request.as_bytes());
         site.pids("begun");
-        stream.peek(&mut [0]).unwrap();
+        something_came(&stream);
         tell(starter, "KILL");
         is_cut(&hear(&mut stream), 200);
         fs::remove_file(site.place.path("begun")).unwrap();

@@ -26,6 +26,7 @@ pub(crate) mod uploads;
 
 use adieu::sys::clock::monotonic_ms;
 use std::io::{ErrorKind, Read};
+use std::net::TcpStream;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -72,6 +73,29 @@ pub(crate) enum End {
 pub(crate) struct Heard {
     pub(crate) bytes: Vec<u8>,
     pub(crate) end: End,
+}
+
+/// Reads something, or the end. The kernel does not begin it anew after a signal: it has a timeout.
+pub(crate) fn read_some(stream: &mut impl Read, room: &mut [u8]) -> usize {
+    loop {
+        match stream.read(room) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            other => return other.expect("something to read"),
+        }
+    }
+}
+
+/// Waits until there is something to read, or the end; leaves it there.
+pub(crate) fn something_came(stream: &TcpStream) {
+    loop {
+        match stream.peek(&mut [0]) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            other => {
+                other.expect("something to read");
+                return;
+            }
+        }
+    }
 }
 
 /// Reads to the end. The stream must have a read timeout.
