@@ -13,13 +13,14 @@ mod common;
 use common::outside::status;
 use common::root::Root;
 use common::server::Server;
-use common::{End, hear, skip, something_came};
+use common::{End, hear, moment, read_some, skip, something_came};
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 const ON: &[&str] = &["site.listing=on"];
@@ -406,7 +407,7 @@ fn ten_thousand_long_names_take_no_memory() {
 }
 
 #[test]
-fn slow_readers_of_listings_hold_no_buffers() {
+fn slow_readers_of_listings_lock_nobody_out() {
     let root = Root::new();
     let names = fill(&root, "d", (0..2000).map(long_name));
     let keys = [
@@ -420,14 +421,29 @@ fn slow_readers_of_listings_hold_no_buffers() {
         "linger.total_ms=20m",
     ];
     let server = Server::start(root.path(), &keys);
-    let mut slow: Vec<TcpStream> = (0..16).map(|_| begin(&server, "/d/")).collect();
-    for _ in 0..20 {
-        server.serves_a_good_client();
-    }
-    for stream in &mut slow {
-        assert_eq!(read_reply(stream, false).names(), names);
-    }
-    drop(slow);
+    let slow: Vec<TcpStream> = (0..16).map(|_| begin(&server, "/d/")).collect();
+    let served = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for mut stream in slow {
+            let (served, names) = (&served, &names);
+            scope.spawn(move || {
+                // A little now and then, until the others are served; a part of it, for the end is
+                // not to be waited for.
+                let (mut had, mut room) = (Vec::new(), [0; 2048]);
+                while !served.load(Ordering::SeqCst) && had.len() < 200_000 {
+                    let count = read_some(&mut stream, &mut room);
+                    had.extend_from_slice(&room[..count]);
+                    moment();
+                }
+                let mut whole = had.as_slice().chain(&mut stream);
+                assert_eq!(read_reply(&mut whole, false).names(), *names);
+            });
+        }
+        for _ in 0..20 {
+            server.serves_a_good_client();
+        }
+        served.store(true, Ordering::SeqCst);
+    });
     let stopped = peace(server);
     for (name, count) in &stopped.counters {
         assert!(!name.starts_with("evicted"), "{name}={count}");
