@@ -4,7 +4,11 @@
 //! forgive: a status, a length, a chunk, a boundary, a name or a byte that differs is an error.
 //! Invariant: an answer counts only when it is whole.
 
-use std::path::PathBuf;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::rc::Rc;
 
 /// The files of the site: name and size.
@@ -104,6 +108,22 @@ pub(crate) fn kept_name(number: u64, length: usize) -> String {
     format!("{number:x}-{length}")
 }
 
+/// Makes a FIFO, and fills it.
+fn full_fifo(path: &Path) -> File {
+    let _ = std::fs::remove_file(path);
+    let made = Command::new("mkfifo").arg(path).status().unwrap();
+    assert!(made.success());
+    let mut both = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)
+        .unwrap();
+    while both.write(&[b'\n'; 4_096]).is_ok() {}
+    while both.write(b"\n").is_ok() {}
+    both
+}
+
 /// A directory with the site, gone with the test.
 #[derive(Debug)]
 pub(crate) struct Root {
@@ -111,6 +131,10 @@ pub(crate) struct Root {
     pub(crate) path: PathBuf,
     /// What its files hold.
     pub(crate) files: Rc<[Vec<u8>]>,
+    /// A FIFO that is full.
+    pub(crate) stuck: PathBuf,
+    /// Its reader, which reads nothing.
+    _reader: File,
 }
 
 impl Root {
@@ -134,7 +158,14 @@ impl Root {
                 }
             }
         }
-        Self { path, files }
+        let stuck = path.join(".stuck");
+        let reader = full_fifo(&stuck);
+        Self {
+            path,
+            files,
+            stuck,
+            _reader: reader,
+        }
     }
 
     /// Every file that was put is whole, and nothing else is left.

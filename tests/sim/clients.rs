@@ -42,10 +42,14 @@ pub(crate) enum Kind {
     Dribbler,
     /// Never reads its large answer.
     Stuck,
+    /// Is refused, and sends without end.
+    Flooder,
+    /// Asks again when the server is about to say goodbye.
+    Racer,
 }
 
 /// All kinds; those that come often stand twice.
-const KINDS: [Kind; 20] = [
+const KINDS: [Kind; 22] = [
     Kind::Polite,
     Kind::Polite,
     Kind::Polite,
@@ -66,14 +70,21 @@ const KINDS: [Kind; 20] = [
     Kind::Resetter,
     Kind::Dribbler,
     Kind::Stuck,
+    Kind::Flooder,
+    Kind::Racer,
 ];
+
+/// More than the server reads off.
+const FLOOD_BYTES: usize = 5 << 20;
+/// A little before an idle connection's deadline, seen from the client, ms.
+const RACE_MS: u64 = 15_000 - 20;
 
 impl Kind {
     /// It is owed whole answers, no failing send, no RST and a FIN.
     pub(crate) fn is_good(self) -> bool {
         !matches!(
             self,
-            Self::Vanisher | Self::Resetter | Self::Dribbler | Self::Stuck
+            Self::Vanisher | Self::Resetter | Self::Dribbler | Self::Stuck | Self::Flooder
         )
     }
 }
@@ -170,7 +181,9 @@ pub(crate) fn client(rng: &mut Rng, link: Link) -> Client {
         | Kind::ByteWise
         | Kind::HalfHead
         | Kind::Resetter
-        | Kind::Dribbler => Reads::Eager,
+        | Kind::Dribbler
+        | Kind::Flooder
+        | Kind::Racer => Reads::Eager,
     };
     Client::new(kind, plan, expected, reads)
 }
@@ -226,6 +239,12 @@ fn made(kind: Kind, rng: &mut Rng, link: Link) -> Made {
             let drip = pieces(vec![b'd'; 100 * piece], piece, rng.range(100, 900));
             (vec![whole(head), drip, Step::Hold], refused)
         }
+        Kind::Flooder => {
+            let (head, refused) = upload(1 << 30, "");
+            let flood = pieces(vec![b'f'; FLOOD_BYTES], 65_536, 0);
+            (vec![whole(head), flood, Step::Hold], refused)
+        }
+        Kind::Racer => racer(rng, link),
         Kind::Stuck => {
             let big = rng.pick(&[BIG, BIG_IN_PARTS, MANY]);
             (vec![whole(get(big, false)), Step::Hold], vec![file(big)])
@@ -250,6 +269,26 @@ fn keep_alive(rng: &mut Rng) -> Made {
     }
     plan.extend([Step::End, Step::Close]);
     (plan, expected)
+}
+
+/// The second answer is a wish: the server may have said goodbye before it heard of it.
+fn racer(rng: &mut Rng, link: Link) -> Made {
+    let about_ms = RACE_MS - link.rtt_ms + rng.range(0, 2 * link.rtt_ms + 40);
+    let one = rng.size(SMALL, LAST);
+    let plan = vec![
+        whole(get(one, false)),
+        Step::Answers(1),
+        Step::Pause(about_ms),
+        Step::IfOpen,
+        pieces(
+            get(one, false),
+            rng.pick(&[10, usize::MAX]),
+            rng.range(0, 2),
+        ),
+        Step::End,
+        Step::Close,
+    ];
+    (plan, vec![file(one), file(one)])
 }
 
 fn pipeliner(rng: &mut Rng) -> Made {

@@ -5,7 +5,8 @@
 //! moment make one edge, and an event may come for a connection that is gone. Invariant: `poll`
 //! never sleeps longer than it was told.
 
-use crate::tcp::{CLIENT, SERVER};
+use crate::law::Goodbye;
+use crate::tcp::SERVER;
 use crate::wire::Wire;
 use crate::world::World;
 use adieu::connection::How;
@@ -24,10 +25,38 @@ use std::rc::Rc;
 const ACCEPTED_RECEIVE_BYTES: usize = 32 * 1024;
 /// 2033: later than any file of the site.
 const WALL_S: i64 = 2_000_000_000;
+/// Where a clock that is set anew may stand: before adieu was written, just before 2038, beyond
+/// what 32 bits can say.
+const SET_S: [Option<i64>; 4] = [
+    None,
+    Some(1_704_067_200),
+    Some(2_147_483_647),
+    Some(253_402_300_799),
+];
+/// What accept(2) may find too little of.
+const SHORTAGES: [i32; 4] = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
+/// How long the machine stands still, ms.
+const STALLS_MS: [u64; 4] = [500, 3_000, 20_000, 100_000];
+
+/// What the wall clock does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Clock {
+    /// It goes.
+    #[default]
+    Steady,
+    /// Nobody has set it.
+    Unset,
+    /// It is set again and again.
+    Jumps,
+}
 
 /// How often something goes wrong, in a thousand calls.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Mishaps {
+    /// recv(2) gives less than there is.
+    pub(crate) short_read: u64,
+    /// recv(2) gives nothing for a while.
+    pub(crate) dry: u64,
     /// send(2) takes less than there is room for.
     pub(crate) short_write: u64,
     /// send(2) finds no memory for a while.
@@ -40,6 +69,14 @@ pub(crate) struct Mishaps {
     pub(crate) stir: u64,
     /// poll(2) returns only some of the events.
     pub(crate) few_events: u64,
+    /// poll(2) returns early and with nothing, as after EINTR.
+    pub(crate) interrupted: u64,
+    /// epoll has no memory for one more.
+    pub(crate) unwatched: u64,
+    /// Everything stands still in poll(2), but the clock.
+    pub(crate) stall: u64,
+    /// The wall clock.
+    pub(crate) clock: Clock,
 }
 
 /// An accepted connection; not a descriptor, but dropped like one.
@@ -151,7 +188,7 @@ impl World {
     /// A closed connection leaves the poller, but perhaps not without a trace.
     fn forget(&mut self, at: usize) {
         self.open[at] = false;
-        self.shut_at[at] = None;
+        self.goodbyes[at] = None;
         let Some(token) = self.epoll.tokens[at].take() else {
             return;
         };
@@ -165,6 +202,24 @@ impl World {
                 broken: false,
             });
         }
+    }
+
+    /// How much of a read happens: `None`, nothing, for a while. An edge follows, as one does when
+    /// the rest of it comes.
+    fn read_mishap(&mut self, at: usize, bytes: usize) -> Option<usize> {
+        let end = self.tcp.end(at, SERVER);
+        let unread = end.unread();
+        if unread > 0 && self.tcp.rng.chance(self.mishaps.dry) {
+            let later = self.tcp.now + self.tcp.rng.range(0, 20);
+            self.tcp.mail.post(later, at, SERVER, Wire::Wake);
+            return None;
+        }
+        let most = bytes.min(unread);
+        if most > 1 && self.tcp.rng.chance(self.mishaps.short_read) {
+            self.tcp.mail.post(self.tcp.now, at, SERVER, Wire::Wake);
+            return Some(self.tcp.rng.size(1, most - 1));
+        }
+        Some(bytes)
     }
 
     /// How much of a write happens: `None`, nothing, for want of memory.
@@ -188,6 +243,14 @@ impl Net for FakeNet {
     fn poll(&mut self, timeout_ms: Option<u32>, events: &mut Vec<Event>) -> Result<()> {
         let mut world = self.0.borrow_mut();
         let world = &mut *world;
+        world.moved.fill(0);
+        if world.tcp.rng.chance(world.mishaps.interrupted) {
+            return Ok(());
+        }
+        if world.tcp.rng.chance(world.mishaps.stall) {
+            world.tcp.now += world.tcp.rng.pick(&STALLS_MS);
+            world.stalled = true;
+        }
         let until = timeout_ms.map(|ms| world.tcp.now + u64::from(ms));
         if until.is_none() && world.open.contains(&true) {
             world.fault("the loop sleeps without a deadline while connections live".to_owned());
@@ -223,7 +286,12 @@ impl Net for FakeNet {
     }
 
     fn wall_s(&mut self) -> Option<i64> {
-        Some(WALL_S + (self.0.borrow().tcp.now / 1000) as i64)
+        let mut world = self.0.borrow_mut();
+        match world.mishaps.clock {
+            Clock::Steady => Some(WALL_S + (world.tcp.now / 1000) as i64),
+            Clock::Unset => None,
+            Clock::Jumps => world.tcp.rng.pick(&SET_S),
+        }
     }
 
     fn signal(&mut self) -> Option<Signal> {
@@ -244,7 +312,8 @@ impl Net for FakeNet {
         let mut world = self.enter();
         let often = world.mishaps.no_descriptor;
         if !world.waiting.is_empty() && world.tcp.rng.chance(often) {
-            return Err(Error::from_raw_os_error(libc::EMFILE));
+            let errno = world.tcp.rng.pick(&SHORTAGES);
+            return Err(Error::from_raw_os_error(errno));
         }
         let at = world.waiting.pop_front().ok_or(ErrorKind::WouldBlock)?;
         world
@@ -253,7 +322,8 @@ impl Net for FakeNet {
             .set_receive_bytes(ACCEPTED_RECEIVE_BYTES);
         world.open[at] = true;
         world.note(|| format!("{at}: accepted"));
-        Ok((FakeSocket(at), Peer::V4([10, 0, 0, at as u8])))
+        let last = world.addresses[at];
+        Ok((FakeSocket(at), Peer::V4([10, 0, 0, last])))
     }
 
     fn pauses(error: &Error) -> bool {
@@ -270,25 +340,46 @@ impl Net for FakeNet {
 
     fn register(&mut self, socket: &FakeSocket, token: Token) -> Result<()> {
         let mut world = self.0.borrow_mut();
+        let often = world.mishaps.unwatched;
+        if world.tcp.rng.chance(often) {
+            world.clients[socket.0].unlucky = true;
+            return Err(Error::from_raw_os_error(libc::ENOMEM));
+        }
         world.epoll.tokens[socket.0] = Some(token);
         world.epoll.wake(socket.0);
         Ok(())
     }
 
     fn peek(&mut self, socket: &FakeSocket, into: &mut [u8]) -> Result<usize> {
-        self.enter().tcp.peek(socket.0, SERVER, into)
+        let mut world = self.enter();
+        let n = world
+            .read_mishap(socket.0, into.len())
+            .ok_or(ErrorKind::WouldBlock)?;
+        world.tcp.peek(socket.0, SERVER, &mut into[..n])
     }
 
     fn receive(&mut self, socket: &FakeSocket, into: &mut [u8]) -> Result<usize> {
         let mut world = self.enter();
-        let outcome = world.tcp.read(socket.0, SERVER, into);
+        let n = world
+            .read_mishap(socket.0, into.len())
+            .ok_or(ErrorKind::WouldBlock)?;
+        let outcome = world.tcp.read(socket.0, SERVER, &mut into[..n]);
+        world.moved[socket.0] += outcome.as_ref().unwrap_or(&0);
         world.note(|| format!("{}: receive {outcome:?}", socket.0));
         outcome
     }
 
     fn discard(&mut self, socket: &FakeSocket, max: usize) -> Result<usize> {
         let mut world = self.enter();
-        let outcome = world.tcp.discard(socket.0, SERVER, max);
+        let n = world
+            .read_mishap(socket.0, max)
+            .ok_or(ErrorKind::WouldBlock)?;
+        let outcome = world.tcp.discard(socket.0, SERVER, n);
+        let (now, drained) = (world.tcp.now, *outcome.as_ref().unwrap_or(&0));
+        world.moved[socket.0] += drained;
+        if let Some(goodbye) = &mut world.goodbyes[socket.0] {
+            goodbye.drained(now, drained as u64);
+        }
         world.note(|| format!("{}: discard {outcome:?}", socket.0));
         outcome
     }
@@ -299,6 +390,7 @@ impl Net for FakeNet {
             .mishap(socket.0, bytes.len())
             .ok_or(ErrorKind::WouldBlock)?;
         let outcome = world.tcp.write(socket.0, SERVER, &bytes[..n], more);
+        world.moved[socket.0] += outcome.as_ref().unwrap_or(&0);
         world.note(|| format!("{}: send {} {outcome:?}", socket.0, bytes.len()));
         outcome
     }
@@ -324,7 +416,8 @@ impl Net for FakeNet {
     fn shutdown_write(&mut self, socket: &FakeSocket) -> Result<()> {
         let mut world = self.enter();
         world.note(|| format!("{}: shut", socket.0));
-        world.shut_at[socket.0] = Some(world.tcp.now);
+        let goodbye = Goodbye::new(world.tcp.now, world.tcp.end(socket.0, SERVER));
+        world.goodbyes[socket.0] = Some(goodbye);
         world.tcp.shut(socket.0, SERVER)
     }
 
@@ -344,6 +437,7 @@ impl Net for FakeNet {
         let unacknowledged = world.tcp.end(at, SERVER).unacknowledged();
         world.note(|| format!("{at}: close {how:?}, {unacknowledged} unacknowledged"));
         world.forget(at);
+        let resets = world.tcp.resets[SERVER];
         match how {
             How::Reset => world.tcp.abort(at, SERVER),
             How::Plain if unacknowledged > 0 => {
@@ -359,6 +453,8 @@ impl Net for FakeNet {
                 world.tcp.close(at, SERVER);
             }
         }
-        debug_assert!(at < world.clients.len() && CLIENT != SERVER);
+        if !world.clients[at].unlucky {
+            world.cuts += world.tcp.resets[SERVER] - resets;
+        }
     }
 }

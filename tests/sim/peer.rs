@@ -26,6 +26,8 @@ pub(crate) enum Step {
     },
     /// Wait for so many answers.
     Answers(usize),
+    /// Leave out the next step if the end was seen: a client does not ask who has hung up.
+    IfOpen,
     /// Wait for the end of what the server sends.
     End,
     /// Wait.
@@ -82,6 +84,8 @@ pub(crate) struct Client {
     pub(crate) saw_end: bool,
     /// It closed its socket.
     pub(crate) closed: bool,
+    /// The system had no memory for it: nothing is owed.
+    pub(crate) unlucky: bool,
 }
 
 impl Client {
@@ -100,6 +104,7 @@ impl Client {
             saw_reset: false,
             saw_end: false,
             closed: false,
+            unlucky: false,
         }
     }
 
@@ -154,6 +159,11 @@ impl Client {
             Step::Answers(n) => {
                 let waits = self.answers.statuses.len() < n && !self.over();
                 return waits.then_some(step);
+            }
+            Step::IfOpen => {
+                if self.over() {
+                    self.plan.pop_front();
+                }
             }
             Step::End => return (!self.over()).then_some(step),
             Step::Pause(ms) => self.wait(me, tcp, ms),

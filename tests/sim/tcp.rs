@@ -64,6 +64,10 @@ pub(crate) struct Tcp {
     pub(crate) pairs: Vec<Pair>,
     /// Ends to which something happened.
     pub(crate) woken: VecDeque<(usize, usize)>,
+    /// What arrived.
+    pub(crate) parcels: u64,
+    /// RSTs of an end that destroy something: of the server, and of the clients.
+    pub(crate) resets: [u64; 2],
 }
 
 impl Tcp {
@@ -217,6 +221,8 @@ impl Tcp {
         if quiet {
             return;
         }
+        self.resets[side] += 1;
+        let end = self.end_mut(at, side);
         let mut arrival = now + half;
         if arrival >= end.hole_until {
             arrival = arrival.max(end.arrival);
@@ -280,6 +286,7 @@ impl Tcp {
 
     /// Something has arrived at an end.
     pub(crate) fn arrive(&mut self, at: usize, side: usize, wire: Wire) {
+        self.parcels += 1;
         if self.end(at, side).vanished {
             return;
         }
