@@ -46,10 +46,12 @@ pub(crate) enum Kind {
     Flooder,
     /// Asks again when the server is about to say goodbye.
     Racer,
+    /// Asks on behind the request that it said was its last.
+    Overrunner,
 }
 
 /// All kinds; those that come often stand twice.
-const KINDS: [Kind; 22] = [
+const KINDS: [Kind; 23] = [
     Kind::Polite,
     Kind::Polite,
     Kind::Polite,
@@ -72,6 +74,16 @@ const KINDS: [Kind; 22] = [
     Kind::Stuck,
     Kind::Flooder,
     Kind::Racer,
+    Kind::Overrunner,
+];
+
+/// Those on a path so long that little goes over it.
+const FAR: [Kind; 5] = [
+    Kind::Polite,
+    Kind::WriterFirst,
+    Kind::HalfCloser,
+    Kind::Dribbler,
+    Kind::Overrunner,
 ];
 
 /// More than the server reads off.
@@ -102,12 +114,17 @@ pub(crate) fn link(rng: &mut Rng, near: bool) -> Link {
         };
     }
     Link {
-        rtt_ms: rng.pick(&[0, 1, 10, 40, 120]) + rng.range(0, 5),
+        rtt_ms: rng.pick(&[0, 1, 10, 40, 120, 600]) + rng.range(0, 5),
         rate: rng.pick(&[200, 1_000, 10_000]),
         loss: rng.pick(&[0, 0, 5, 20]),
         burst,
         delayed_ack_ms: rng.pick(&[0, 40]),
     }
+}
+
+/// Four retransmissions take longer than a peer may be silent.
+fn is_far(link: Link) -> bool {
+    link.rtt_ms > 500
 }
 
 fn get(file: usize, close: bool) -> Vec<u8> {
@@ -166,7 +183,10 @@ pub(crate) fn preface(rng: &mut Rng) -> Vec<u8> {
 
 /// A client of a random kind.
 pub(crate) fn client(rng: &mut Rng, link: Link) -> Client {
-    let kind = rng.pick(&KINDS);
+    let kind = match is_far(link) {
+        true => rng.pick(&FAR),
+        false => rng.pick(&KINDS),
+    };
     let (plan, expected) = made(kind, rng, link);
     let reads = match kind {
         Kind::WriterFirst | Kind::Stuck => Reads::Never,
@@ -183,7 +203,8 @@ pub(crate) fn client(rng: &mut Rng, link: Link) -> Client {
         | Kind::Resetter
         | Kind::Dribbler
         | Kind::Flooder
-        | Kind::Racer => Reads::Eager,
+        | Kind::Racer
+        | Kind::Overrunner => Reads::Eager,
     };
     Client::new(kind, plan, expected, reads)
 }
@@ -192,7 +213,10 @@ type Made = (Vec<Step>, Vec<Expected>);
 
 /// What a client of this kind does, and what it is owed.
 fn made(kind: Kind, rng: &mut Rng, link: Link) -> Made {
-    let one = rng.size(SMALL, LAST);
+    let one = match is_far(link) {
+        true => SMALL,
+        false => rng.size(SMALL, LAST),
+    };
     let old = is_listed(one) && rng.chance(400);
     let ask = |close| if old { get_old(one) } else { get(one, close) };
     let request = whole(ask(rng.chance(700)));
@@ -245,6 +269,12 @@ fn made(kind: Kind, rng: &mut Rng, link: Link) -> Made {
             (vec![whole(head), flood, Step::Hold], refused)
         }
         Kind::Racer => racer(rng, link),
+        Kind::Overrunner => {
+            let mut bytes = get(one, true);
+            bytes.extend(get(SMALL, false).repeat(rng.size(1, 40)));
+            let said = pieces(bytes, rng.pick(&[100, usize::MAX]), 0);
+            (vec![said, Step::End, Step::Close], vec![file(one)])
+        }
         Kind::Stuck => {
             let big = rng.pick(&[BIG, BIG_IN_PARTS, MANY]);
             (vec![whole(get(big, false)), Step::Hold], vec![file(big)])
@@ -321,7 +351,11 @@ fn upload(length: usize, field: &str) -> (Vec<u8>, Vec<Expected>) {
 
 fn writer_first(rng: &mut Rng, link: Link) -> Made {
     // What a window per round trip carries within the longest goodbye.
-    let most = if link.loss == 0 { 2_048 } else { 512 };
+    let most = match link.loss {
+        _ if is_far(link) => 100,
+        0 => 2_048,
+        _ => 512,
+    };
     let length = rng
         .pick(&[64, 65, 100, 100, 300, 300, 1_000, 2_048])
         .min(most)

@@ -188,7 +188,8 @@ impl World {
     /// A closed connection leaves the poller, but perhaps not without a trace.
     fn forget(&mut self, at: usize) {
         self.open[at] = false;
-        self.goodbyes[at] = None;
+        let said = self.goodbyes[at].take();
+        self.said.extend(said.map(|goodbye| (at, goodbye)));
         let Some(token) = self.epoll.tokens[at].take() else {
             return;
         };
@@ -416,7 +417,11 @@ impl Net for FakeNet {
     fn shutdown_write(&mut self, socket: &FakeSocket) -> Result<()> {
         let mut world = self.enter();
         world.note(|| format!("{}: shut", socket.0));
-        let goodbye = Goodbye::new(world.tcp.now, world.tcp.end(socket.0, SERVER));
+        let (end, rto_ms) = (
+            world.tcp.end(socket.0, SERVER),
+            world.tcp.rto_ms(socket.0, SERVER),
+        );
+        let goodbye = Goodbye::new(world.tcp.now, end, rto_ms);
         world.goodbyes[socket.0] = Some(goodbye);
         world.tcp.shut(socket.0, SERVER)
     }

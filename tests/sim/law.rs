@@ -50,13 +50,16 @@ pub(crate) struct Goodbye {
     moves: VecDeque<(u64, u64)>,
     /// Bytes read off.
     drained: u64,
-    /// How long this peer may be silent.
+    /// How long this peer may be silent, and how long at least.
     patience_ms: u64,
+    least_ms: u64,
+    /// When the server had last stood still.
+    stalled_at: u64,
 }
 
 impl Goodbye {
     /// It begins.
-    pub(crate) fn new(now: u64, end: &End) -> Self {
+    pub(crate) fn new(now: u64, end: &End, rto_ms: u64) -> Self {
         Self {
             shut_at: now,
             delivered_at: None,
@@ -64,6 +67,8 @@ impl Goodbye {
             moves: VecDeque::new(),
             drained: 0,
             patience_ms: 0,
+            least_ms: 4 * rto_ms,
+            stalled_at: 0,
         }
     }
 
@@ -93,16 +98,12 @@ impl Goodbye {
         }
     }
 
-    /// The server stood still until now: nobody's silence counts.
-    fn restart(&mut self, now: u64) {
-        self.delivered_at = self.delivered_at.map(|_| now);
-    }
-
     /// For how long the peer has done too little, if that is too long.
     fn silent_ms(&mut self, now: u64) -> Option<u64> {
         let most_ms = 2 * self.patience_ms + LATE_MS;
         let begun = self.delivered_at?;
-        let silent_ms = now.saturating_sub(begun.max(self.shut_at));
+        // What was silence while the server stood still may count anew.
+        let silent_ms = now.saturating_sub(begun.max(self.stalled_at));
         let since = now.saturating_sub(most_ms);
         while self.moves.front().is_some_and(|(at, _)| *at < since) {
             self.moves.pop_front();
@@ -118,6 +119,8 @@ pub(crate) struct Before {
     cuts: u64,
     /// RSTs that the server sent in place of a goodbye.
     resets: u64,
+    /// Goodbyes that ended because the peer was silent.
+    idle: u64,
 }
 
 fn cuts(counters: &Counters) -> u64 {
@@ -144,12 +147,14 @@ pub(crate) fn holds(
     let now = Before {
         cuts: cuts(counters),
         resets: world.cuts,
+        idle: counters.value("close", "linger-idle").unwrap_or(0),
     };
     let (sent, counted) = (now.resets - before.resets, now.cuts - before.cuts);
     assert!(
         sent <= counted || teardown != Teardown::Linger,
         "{sent} resets, and {counted} are counted"
     );
+    given_their_time(world, limits, now.idle - before.idle);
     *before = now;
     for (at, moved) in world.moved.iter().enumerate() {
         assert!(
@@ -170,6 +175,24 @@ fn half_closed(world: &World) {
         assert!(
             lasts_ms <= IDLE_MS,
             "client {at}, {kind:?}: its FIN was here for {lasts_ms} ms"
+        );
+    }
+}
+
+/// Nobody is called silent before an idle period is over, nor before four retransmissions.
+/// `idle`: how many were, in this turn.
+fn given_their_time(world: &mut World, limits: &Limits, idle: u64) {
+    let now = world.tcp.now;
+    let said = std::mem::take(&mut world.said);
+    if said.len() as u64 != idle {
+        return; // which of them it were is not known
+    }
+    for (at, goodbye) in said {
+        let silent_ms = goodbye.delivered_at.map_or(u64::MAX, |since| now - since);
+        assert!(
+            silent_ms + LATE_MS >= goodbye.least_ms.max(u64::from(limits.linger_idle_ms)),
+            "client {at}, {:?}: called silent after {silent_ms} ms",
+            world.clients[at].kind
         );
     }
 }
@@ -202,7 +225,7 @@ fn goodbyes(world: &mut World, limits: &Limits, teardown: Teardown) {
             limits,
         );
         if stalled {
-            goodbye.restart(now);
+            goodbye.stalled_at = now;
         }
         if teardown == Teardown::Linger {
             let silent_ms = goodbye.silent_ms(now);

@@ -155,19 +155,15 @@ fn owed_in_race(client: &Client) -> Option<String> {
     (!client.saw_end).then(|| "no FIN".to_owned())
 }
 
-/// Where an address has its share, who comes in and asks at once is owed everything; who lets the
-/// server wait may give way to his neighbour, and who does not come in is told nothing.
-fn owed_in_crowd(client: &Client) -> Option<String> {
+/// Its address has its share: it did not come in, and is told nothing.
+fn is_turned_away(client: &Client) -> bool {
     let heard = !client.answers.statuses.is_empty() || client.answers.loose() > 0;
-    if !heard && (client.saw_end || client.saw_reset) {
-        return None;
-    }
-    let waits = matches!(client.kind, Kind::KeepAlive | Kind::Racer | Kind::HalfHead);
-    if waits {
-        owed_in_short(client)
-    } else {
-        owed_in_peace(client)
-    }
+    !heard && (client.saw_end || client.saw_reset)
+}
+
+/// Who lets the server wait; it may give way to its neighbours.
+fn lets_wait(client: &Client) -> bool {
+    matches!(client.kind, Kind::KeepAlive | Kind::Racer | Kind::HalfHead)
 }
 
 fn owed_in_peace(client: &Client) -> Option<String> {
@@ -188,8 +184,8 @@ fn claims(outcome: &Outcome) -> Vec<String> {
         .filter_map(|(at, client)| {
             let claim = match () {
                 () if scene.stops || scene.stalls => None,
-                () if scene.short => owed_in_short(client),
-                () if scene.crowded => owed_in_crowd(client),
+                () if scene.crowded && is_turned_away(client) => None,
+                () if scene.short || scene.crowded && lets_wait(client) => owed_in_short(client),
                 () => owed_in_peace(client),
             };
             claim.map(|claim| format!("client {at}, {:?}: {claim}", client.kind))

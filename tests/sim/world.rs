@@ -52,6 +52,8 @@ pub(crate) struct World {
     pub(crate) open: Vec<bool>,
     /// The goodbyes that are said.
     pub(crate) goodbyes: Vec<Option<Goodbye>>,
+    /// Those that ended in this turn, and whose they were.
+    pub(crate) said: Vec<(usize, Goodbye)>,
     /// Since when the client's FIN is here and all of ours acknowledged.
     pub(crate) through_at: Vec<Option<u64>>,
     /// Bytes that each connection moved in this turn.
@@ -160,9 +162,19 @@ impl World {
         }
     }
 
+    /// Who still has something to do.
+    fn unfinished(&self) -> String {
+        let clients = self.clients.iter().enumerate();
+        let unfinished = clients.filter(|(_, client)| !client.connected || !client.is_silent());
+        let named = unfinished.map(|(at, client)| format!("client {at}, {:?}", client.kind));
+        named.collect::<Vec<_>>().join("; ")
+    }
+
     fn is_over(&self) -> bool {
         let silent = self.clients.iter().all(|c| c.connected && c.is_silent());
-        self.asleep || (silent && self.waiting.is_empty() && !self.open.contains(&true))
+        // A client may wait for a server that forgot it while the machine stood still.
+        let quiet = silent || self.tcp.mail.next_at().is_none();
+        self.asleep || (quiet && self.waiting.is_empty() && !self.open.contains(&true))
     }
 }
 
@@ -221,7 +233,7 @@ fn scene(seed: u64, rng: &mut Rng) -> Scene {
     // Who waits for a buffer as long as that is refused.
     let stalls = !short && rng.chance(150);
     let crowded = rng.chance(200);
-    let clients = rng.size(2, 20);
+    let clients = rng.size(4, 22);
     let (slots, buffers) = if short {
         (rng.range(4, 8) as u16, rng.range(3, 5) as u16)
     } else {
@@ -303,6 +315,7 @@ fn build(seed: u64, root: &Root, trace: bool) -> (Scene, World) {
         mishaps,
         open: vec![false; n],
         goodbyes: (0..n).map(|_| None).collect(),
+        said: vec![],
         through_at: vec![None; n],
         moved: vec![0; n],
         cuts: 0,
@@ -360,8 +373,9 @@ pub(crate) fn run(seed: u64, teardown: Teardown, root: &Root, trace: bool) -> Ou
         let now = world.borrow().tcp.now;
         assert!(
             turns < TURNS,
-            "does not end: {now} ms, {:?}",
-            reactor.census()
+            "does not end: {now} ms, {:?}, {}",
+            reactor.census(),
+            world.borrow().unfinished()
         );
         reactor.turn().unwrap();
         world.borrow_mut().look();
