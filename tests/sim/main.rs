@@ -161,9 +161,10 @@ fn is_turned_away(client: &Client) -> bool {
     !heard && (client.saw_end || client.saw_reset)
 }
 
-/// Who lets the server wait; it may give way to its neighbours.
-fn lets_wait(client: &Client) -> bool {
-    matches!(client.kind, Kind::KeepAlive | Kind::Racer | Kind::HalfHead)
+/// Who lets the server wait may give way to its neighbours, and they may have the works.
+fn gives_way(client: &Client) -> bool {
+    let waits = matches!(client.kind, Kind::KeepAlive | Kind::Racer | Kind::HalfHead);
+    waits || client.answers.statuses.contains(&503)
 }
 
 fn owed_in_peace(client: &Client) -> Option<String> {
@@ -185,7 +186,7 @@ fn claims(outcome: &Outcome) -> Vec<String> {
             let claim = match () {
                 () if scene.stops || scene.stalls => None,
                 () if scene.crowded && is_turned_away(client) => None,
-                () if scene.short || scene.crowded && lets_wait(client) => owed_in_short(client),
+                () if scene.short || scene.crowded && gives_way(client) => owed_in_short(client),
                 () => owed_in_peace(client),
             };
             claim.map(|claim| format!("client {at}, {:?}: {claim}", client.kind))
