@@ -89,11 +89,10 @@ impl Goodbye {
         if end.unacknowledged() <= FIN {
             self.delivered_at.get_or_insert(now);
         }
-        // The timeout of a peer that is gone doubles; the first silence is what counts.
-        if self
-            .delivered_at
-            .is_none_or(|at| now <= at + idle_ms + LATE_MS)
-        {
+        // The timeout of a peer that is gone doubles; the first silence is what counts, and when
+        // the server could see it.
+        let first = |at: u64| now <= at.max(self.stalled_at) + idle_ms + LATE_MS;
+        if self.delivered_at.is_none_or(first) {
             self.patience_ms = self.patience_ms.max(idle_ms).max(4 * rto_ms);
         }
     }
@@ -167,8 +166,15 @@ pub(crate) fn holds(
 }
 
 /// A peer's FIN is answered.
-fn half_closed(world: &World) {
+fn half_closed(world: &mut World) {
     let now = world.tcp.now;
+    if world.stalled {
+        world
+            .through_at
+            .iter_mut()
+            .flatten()
+            .for_each(|at| *at = now);
+    }
     for (at, through) in world.through_at.iter().enumerate() {
         let lasts_ms = through.map_or(0, |through| now - through);
         let kind = world.clients[at].kind;
@@ -218,15 +224,11 @@ fn goodbyes(world: &mut World, limits: &Limits, teardown: Teardown) {
             drained <= limits.linger_bytes,
             "client {at}, {kind:?}: {drained} bytes read off"
         );
-        goodbye.look(
-            now,
-            world.tcp.end(at, SERVER),
-            world.tcp.rto_ms(at, SERVER),
-            limits,
-        );
         if stalled {
             goodbye.stalled_at = now;
         }
+        let (end, rto_ms) = (world.tcp.end(at, SERVER), world.tcp.rto_ms(at, SERVER));
+        goodbye.look(now, end, rto_ms, limits);
         if teardown == Teardown::Linger {
             let silent_ms = goodbye.silent_ms(now);
             assert!(
