@@ -24,6 +24,8 @@ pub enum Command {
     Version,
     /// Print [`help`].
     Help,
+    /// Compare the system with this configuration.
+    Doctor(Box<Setup>),
 }
 
 /// Where the server runs.
@@ -95,6 +97,40 @@ pub const FLAGS: &[Flag] = &[
         meaning: "Print this, and exit." },
 ];
 
+/// What is done with the configuration instead of serving.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Task {
+    Test,
+    Doctor,
+}
+
+impl Task {
+    fn with(self, setup: Box<Setup>) -> Command {
+        match self {
+            Self::Test => Command::Test(setup),
+            Self::Doctor => Command::Doctor(setup),
+        }
+    }
+}
+
+/// A word beside the flags that asks for something else than serving.
+#[derive(Debug)]
+pub struct Word {
+    /// `doctor`
+    pub name: &'static str,
+    /// What it does, in a sentence or two.
+    pub meaning: &'static str,
+    task: Task,
+}
+
+/// Every such word, in the order of the help.
+#[rustfmt::skip]
+pub const WORDS: &[Word] = &[
+    Word { name: "doctor", task: Task::Doctor,
+        meaning: "Compare the limits and the sysctls of this system with what the configuration \
+            needs, say what to change, and exit: 0 nothing, 3 better so, 4 it must be." },
+];
+
 /// The cure of every usage error.
 const CURE: &str = "adieu --help lists the flags";
 
@@ -108,7 +144,7 @@ where
     I: IntoIterator<Item = OsString>,
 {
     let mut parser = lexopt::Parser::from_args(arguments);
-    let mut test = false;
+    let mut task: Option<(Task, String)> = None;
     let mut start = Start::Foreground;
     let mut file: Option<PathBuf> = None;
     let mut steps: Vec<Step> = Vec::new();
@@ -120,7 +156,9 @@ where
             Err(error) => return Err(StartError::usage("command line", error.to_string(), CURE)),
         };
         let Some(flag) = flag else {
-            return Err(unknown(&shown));
+            let word = word_of(&shown).ok_or_else(|| unknown(&shown))?;
+            instead(&mut task, word.task, shown)?;
+            continue;
         };
         let value = match flag.value {
             "" => OsString::new(),
@@ -135,7 +173,7 @@ where
                 return Err(StartError::usage(shown, "the path is empty", "name a file"));
             }
             Action::Config => file = Some(PathBuf::from(value)),
-            Action::Test => test = true,
+            Action::Test => instead(&mut task, Task::Test, shown)?,
             Action::Background => start = Start::Background,
             Action::Foreground => start = Start::Foreground,
             Action::Version => return Ok(Command::Version),
@@ -163,11 +201,29 @@ where
         step.take(&mut draft)?;
     }
     let setup = Box::new(draft.finish(sizes)?);
-    Ok(if test {
-        Command::Test(setup)
-    } else {
-        Command::Serve(setup, start)
+    Ok(match task {
+        Some((task, _)) => task.with(setup),
+        None => Command::Serve(setup, start),
     })
+}
+
+/// Notes what is done instead of serving: one thing, though it may be named twice.
+fn instead(
+    noted: &mut Option<(Task, String)>,
+    task: Task,
+    shown: String,
+) -> Result<(), StartError> {
+    match noted {
+        Some((other, first)) if *other != task => {
+            let what = format!("{first} asks for something else");
+            Err(StartError::usage(shown, what, "ask for one of them"))
+        }
+        Some(_) => Ok(()),
+        None => {
+            *noted = Some((task, shown));
+            Ok(())
+        }
+    }
 }
 
 /// A flag that changes a value.
@@ -207,6 +263,11 @@ fn flag_of(argument: &Arg<'_>) -> Option<&'static Flag> {
         Arg::Long(long) => flag.long == *long,
         Arg::Value(_) => false,
     })
+}
+
+/// The word of [`WORDS`] that this is.
+fn word_of(shown: &str) -> Option<&'static Word> {
+    WORDS.iter().find(|word| word.name == shown)
 }
 
 /// The argument as it was given.
@@ -307,8 +368,17 @@ const COLUMNS: usize = 80;
 pub fn help() -> String {
     let mut text = String::from(
         "adieu: a small HTTP/1.1 server that delivers every response and ends every\n\
-         goodbye by a deadline.\n\nUsage: adieu [FLAGS]\n\nFlags:\n",
+         goodbye by a deadline.\n\nUsage: adieu [WORD] [FLAGS]\n\nWords, for something else than \
+         serving:\n",
     );
+    for word in WORDS {
+        let mut column = word.name;
+        for line in wrap(word.meaning, COLUMNS - 31) {
+            push(&mut text, format_args!("  {column:<28} {line}"));
+            column = "";
+        }
+    }
+    text.push_str("\nFlags:\n");
     for flag in FLAGS {
         let short = flag
             .short
@@ -469,6 +539,13 @@ mod tests {
         ));
         assert!(matches!(parsed(&["-h"]), Ok(Command::Help)));
         assert!(matches!(parsed(&["-fh"]), Ok(Command::Help)));
+        for arguments in [
+            &["doctor"][..],
+            &["-p", "81", "doctor", "-b"],
+            &["doctor"; 2],
+        ] {
+            assert!(matches!(parsed(arguments), Ok(Command::Doctor(_))));
+        }
     }
 
     #[test]
@@ -481,6 +558,10 @@ mod tests {
             (
                 &["--lisen", "80"],
                 "--lisen: there is no such flag; adieu --help lists the flags",
+            ),
+            (
+                &["-t", "doctor"],
+                "doctor: -t asks for something else; ask for one of them",
             ),
             (
                 &["/srv/www"],
@@ -554,6 +635,9 @@ mod tests {
         }
         for flag in FLAGS {
             assert!(text.contains(&format!("--{}", flag.long)));
+        }
+        for word in WORDS {
+            assert!(text.contains(&format!("\n  {} ", word.name)));
         }
         for key in KEYS {
             let defaults = key.value(&Config::default());

@@ -1,7 +1,8 @@
 //! adieu: a small HTTP/1.1 server for embedded Linux.
 //!
 //! The map of the crate. Imports point one way:
-//! `main -> config, reactor, service`;
+//! `main -> config, doctor, reactor, service`;
+//! `doctor -> connection (types), config (read only), sys`;
 //! `service -> reactor, helper, script, site, report, config, sys`;
 //! `reactor -> site, helper, script, connection, report, config, sys`;
 //! `site -> helper, script (the frame), connection (types), config (read only), sys`;
@@ -12,6 +13,7 @@
 pub mod cli;
 pub mod config;
 pub mod connection;
+pub mod doctor;
 pub mod helper;
 pub mod reactor;
 pub mod report;

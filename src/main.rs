@@ -2,14 +2,15 @@
 
 use adieu::cli::{self, Command, Start};
 use adieu::config::StartError;
+use adieu::reactor::{self, teardown};
 use adieu::report::sink;
-use adieu::{reactor, service};
+use adieu::{doctor, service};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     match run() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => ExitCode::from(code),
         Err(error) => {
             sink::last_words(&error);
             ExitCode::from(error.code)
@@ -17,28 +18,32 @@ fn main() -> ExitCode {
     }
 }
 
-/// Does what the command line asks for.
-fn run() -> Result<(), StartError> {
+/// Does what the command line asks for; the exit code.
+fn run() -> Result<u8, StartError> {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     match cli::parse(arguments.clone(), &reactor::sizes())? {
-        Command::Help => cli::say(&cli::help()),
-        Command::Version => cli::say(&cli::version(reactor::teardown::name(
-            reactor::teardown::BUILT,
-        ))),
+        Command::Help => cli::say(&cli::help())?,
+        Command::Version => cli::say(&cli::version(teardown::name(teardown::BUILT)))?,
         Command::Test(setup) => {
             let checked = reactor::check(&setup.config);
             checked.map_err(|error| setup.origins.locate(error))?;
-            cli::say(&setup.to_string())
+            cli::say(&setup.to_string())?;
+        }
+        Command::Doctor(setup) => {
+            let report = doctor::examine(&setup, teardown::BUILT, teardown::name(teardown::BUILT));
+            cli::say(&report.to_string())?;
+            return Ok(report.code());
         }
         Command::Serve(setup, start) => {
             // The same flags, and the file as it is then.
             let reread = move || match cli::parse(arguments.clone(), &reactor::sizes())? {
                 Command::Serve(setup, _) | Command::Test(setup) => Ok(setup.config),
-                Command::Help | Command::Version => Err(cli::not_to_serve()),
+                Command::Help | Command::Version | Command::Doctor(_) => Err(cli::not_to_serve()),
             };
             let in_background = start == Start::Background;
             let served = service::serve(&setup.config, in_background, Box::new(reread));
-            served.map_err(|error| setup.origins.locate(error))
+            served.map_err(|error| setup.origins.locate(error))?;
         }
     }
+    Ok(0)
 }

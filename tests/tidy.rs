@@ -25,9 +25,10 @@ const COLUMNS_MAX: usize = 100;
 const ROOMS: &[(&str, &[&str], &[&str])] = &[
     (
         "main",
-        &["cli", "config", "reactor", "report", "service"],
+        &["cli", "config", "doctor", "reactor", "report", "service"],
         &[],
     ),
+    ("doctor", &["connection", "config", "sys"], &[]),
     (
         "service",
         &[

@@ -99,7 +99,7 @@ const TIB: u64 = 1 << 40;
 /// Slots: the index of a token has 16 bits, and the listeners need some.
 pub const CONNECTIONS_MAX: u16 = 65_000;
 /// Smallest socket buffer: the kernel's own lower bound for SO_SNDBUF.
-const SOCKET_BYTES_MIN: u64 = 4608;
+pub(crate) const SOCKET_BYTES_MIN: u64 = 4608;
 /// Largest socket buffer: the measured peaks of the memory plan are not stretched further.
 const SOCKET_BYTES_MAX: u64 = 8 << 20;
 

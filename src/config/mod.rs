@@ -8,6 +8,7 @@
 mod auth;
 mod changed;
 mod check;
+mod descriptors;
 mod draft;
 mod error;
 pub mod fault;
@@ -33,6 +34,7 @@ mod written;
 
 pub use auth::{AuthConfig, AuthRule};
 pub use changed::{Changes, changed};
+pub use descriptors::Descriptors;
 pub use draft::{Draft, Setup};
 pub use error::StartError;
 pub use listen::{Listen, TcpListen};

@@ -5,7 +5,7 @@
 
 mod kernel;
 
-pub use kernel::{receive_peak_bytes, send_peak_bytes};
+pub use kernel::{queues_bytes, receive_peak_bytes, send_peak_bytes, waiting};
 
 use super::{AccessFormat, Config, StartError};
 use std::fmt;
@@ -485,6 +485,23 @@ mod tests {
             .listen
             .push(super::super::Listen::Unix("/run/a".into()));
         assert_eq!(Plan::of(&config, &sizes()).sum_bytes - one, 17 * 151_800);
+    }
+
+    #[test]
+    fn the_queues_are_those_lines_of_the_plan_that_tcp_fills() {
+        let mut config = Config::default();
+        let plan = Plan::of(&config, &sizes());
+        let filled = ["connections: receive", "connections: send", "accept queue"];
+        let lines = plan.lines.iter().filter(|l| filled.contains(&l.what));
+        let sum = lines.map(Line::total_bytes).sum::<u64>();
+        assert_eq!(queues_bytes(&config), sum);
+        // A queue of a unix socket is beside it, and connections that are all unix, too.
+        config
+            .listen
+            .push(super::super::Listen::Unix("/run/a".into()));
+        assert_eq!(queues_bytes(&config), sum);
+        config.listen.remove(0);
+        assert_eq!(queues_bytes(&config), 0);
     }
 
     #[test]

@@ -10,7 +10,7 @@
 use super::control::{Asked, Control};
 use super::listeners::{Given, Ids, Listeners};
 use super::net::{EVENTS, Event, Net, Token};
-use crate::config::{Config, StartError};
+use crate::config::{Config, Descriptors, StartError};
 use crate::connection::How;
 use crate::connection::linger::Queues;
 use crate::connection::time::{Ms, plausible};
@@ -135,36 +135,9 @@ impl Kernel {
     }
 }
 
-/// What is open beside connections, files and directories: the standard streams, poller, signals,
-/// logs, a configuration while it is read, control and supervisor.
-const OWN_DESCRIPTORS: u64 = 16;
-
-/// Two pipes, and a directory or a body that is kept.
-const SCRIPT_DESCRIPTORS: u64 = 3;
-
-/// A slot, and beside it a file, for each connection; the directories of the sites, twice while a
-/// reload replaces them; plus what the program has open.
+/// There may be as many descriptors open as `config` needs.
 fn enough_descriptors(config: &Config, listeners: &Listeners) -> Result<(), StartError> {
-    let sites = config.sites.iter().map(|named| &named.site);
-    let directories = sites
-        .chain([&config.site])
-        .map(|site| site.aliases.len().saturating_add(1))
-        .fold(0, usize::saturating_add);
-    // Where uploads are taken each may have another one, in which they grow.
-    let directories = match config.takes_uploads() {
-        true => directories.saturating_mul(2),
-        false => directories,
-    };
-    let directories = u64::try_from(directories).unwrap_or(0).saturating_mul(2);
-    let own = OWN_DESCRIPTORS
-        .saturating_add(u64::from(listeners.count()))
-        .saturating_add(directories);
-    // Each upload keeps the directory that its file belongs to.
-    let need = u64::from(config.connections)
-        .saturating_mul(2)
-        .saturating_add(config.upload_places().into())
-        .saturating_add(u64::from(config.script_places()).saturating_mul(SCRIPT_DESCRIPTORS))
-        .saturating_add(own);
+    let Descriptors { need, own } = Descriptors::of(config, listeners.count().into());
     match crate::sys::limits::raise_open_files(need) {
         Ok(limit) if limit >= need => Ok(()),
         outcome => Err(StartError::runtime(

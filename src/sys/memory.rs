@@ -1,8 +1,9 @@
-//! Files that lie in memory and have no name.
+//! Files that lie in memory and have no name, and the size of its pages.
 //!
-//! Owns: memfd_create(2), pwrite(2). Must not: bound what is written. Invariants: close-on-exec;
-//! the file's own position is not used, so who gets the descriptor reads from the start.
-#![allow(unsafe_code, reason = "memfd_create(2), pwrite(2)")]
+//! Owns: memfd_create(2), pwrite(2), sysconf(3). Must not: bound what is written. Invariants:
+//! close-on-exec; the file's own position is not used, so who gets the descriptor reads from the
+//! start.
+#![allow(unsafe_code, reason = "memfd_create(2), pwrite(2), sysconf(3)")]
 
 use std::ffi::CStr;
 use std::io;
@@ -49,6 +50,14 @@ pub fn write_at(fd: BorrowedFd<'_>, bytes: &[u8], offset_bytes: u64) -> io::Resu
     Ok(())
 }
 
+/// Size of a page, bytes (_SC_PAGESIZE). `None` where the system does not say.
+#[must_use]
+pub fn page_bytes() -> Option<u64> {
+    // SAFETY: the call takes a number and no memory of ours.
+    let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    u64::try_from(bytes).ok().filter(|bytes| *bytes > 0)
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs::File;
@@ -70,5 +79,17 @@ mod tests {
         let mut all = String::new();
         File::from(file).read_to_string(&mut all).unwrap();
         assert_eq!(all, "onetwo");
+    }
+
+    #[test]
+    fn a_page_has_the_size_that_the_kernel_told_at_the_start() {
+        // AT_PAGESZ of getauxval(3), in a file of pairs of words.
+        let pairs = std::fs::read("/proc/self/auxv").unwrap();
+        let words: Vec<usize> = pairs
+            .chunks_exact(size_of::<usize>())
+            .map(|word| usize::from_ne_bytes(word.try_into().unwrap()))
+            .collect();
+        let pair = words.chunks_exact(2).find(|pair| pair[0] == 6).unwrap();
+        assert_eq!(page_bytes(), u64::try_from(pair[1]).ok());
     }
 }

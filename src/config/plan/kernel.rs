@@ -4,7 +4,7 @@
 //! Invariants: each measured peak lies below its formula; nothing overflows, it saturates.
 
 use super::{Line, line, wide};
-use crate::config::Config;
+use crate::config::{Config, Listen};
 
 /// One connection in the kernel: TCP 2368, socket inode 832, file 192, dentry 192, security module
 /// 56, epoll 208 (Linux 6.18, slabinfo, 19,000 pairs).
@@ -53,12 +53,34 @@ const fn with_margin(peak_bytes: u64) -> u64 {
     peak_bytes.saturating_mul(115).div_ceil(100)
 }
 
+/// What may wait to be accepted, at all of `listeners`: the kernel admits one more than listen(2)
+/// was told.
+#[must_use]
+pub fn waiting(config: &Config, listeners: usize) -> u64 {
+    wide(listeners).saturating_mul(u64::from(config.backlog) + 1)
+}
+
+/// What all TCP queues hold at worst, bytes: all that net.ipv4.tcp_mem counts. None where no
+/// listener is TCP.
+#[must_use]
+pub fn queues_bytes(config: &Config) -> u64 {
+    let is_tcp = |listen: &&Listen| matches!(listen, Listen::Tcp(_));
+    let listeners = config.listen.iter().filter(is_tcp).count();
+    if listeners == 0 {
+        return 0;
+    }
+    let each = receive_peak_bytes(config.receive_bytes.into())
+        .saturating_add(send_peak_bytes(config.send_bytes.into()));
+    let queued = waiting(config, listeners).saturating_mul(with_margin(WAITING_PEAK_BYTES));
+    each.saturating_mul(config.connections.into())
+        .saturating_add(queued)
+}
+
 /// What the kernel holds for adieu.
 pub(super) fn lines(config: &Config) -> Vec<Line> {
     let connections = u64::from(config.connections);
     let line = |what, count, bytes, bound| line(what, "kernel", count, bytes, bound);
-    // The kernel admits one more than listen(2) was told.
-    let waiting = wide(config.listen.len()).saturating_mul(u64::from(config.backlog) + 1);
+    let waiting = waiting(config, config.listen.len());
     // Each slot turned over once a second: an assumption, for nothing holds clients to it.
     let leftovers = connections.saturating_mul(u64::from(config.linger2_s));
     vec![

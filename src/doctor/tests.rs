@@ -1,0 +1,1 @@
+//! Systems as they are met: what the doctor says of each.
