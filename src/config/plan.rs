@@ -5,7 +5,9 @@
 
 mod kernel;
 
-pub use kernel::{queues_bytes, receive_peak_bytes, send_peak_bytes, waiting};
+pub use kernel::{
+    connection_queues_bytes, queues_bytes, receive_peak_bytes, send_peak_bytes, waiting,
+};
 
 use super::{AccessFormat, Config, StartError};
 use std::fmt;

@@ -42,9 +42,12 @@ fn key(name: &str, value: impl std::fmt::Display) -> Cure {
     Cure::Key(format!("{name}={value}"))
 }
 
-/// So many connections instead, unless that is none at all.
+/// Fewer connections than this are no cure: a browser alone has six.
+const CONNECTIONS_MIN: u64 = 8;
+
+/// So many connections instead, unless they are hardly any.
 fn connections(count: u64) -> Option<Cure> {
-    (count > 0).then(|| key("memory.connections", count))
+    (count >= CONNECTIONS_MIN).then(|| key("memory.connections", count))
 }
 
 /// Bytes, rounded up, as people read them.

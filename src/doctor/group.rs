@@ -3,7 +3,7 @@
 //! Owns where that stands, for both versions. It must not judge. Invariant: of a group and those
 //! above it the least counts.
 
-use super::readings::{Read1, number};
+use super::readings::{Source, number};
 
 /// What is above this is no limit: version 1 has no other word for that.
 const LIMIT_MAX: u64 = 1 << 62;
@@ -22,7 +22,7 @@ pub struct Group {
 impl Group {
     /// The group of this process; `None` where there are no groups for memory, or they are not seen.
     #[must_use]
-    pub fn of_files(read: Read1<'_>) -> Option<Self> {
+    pub fn of_files(read: Source<'_>) -> Option<Self> {
         let groups = read("/proc/self/cgroup")?;
         let mounts = read("/proc/self/mounts")?;
         let first = groups.lines().find_map(|line| {
@@ -59,7 +59,7 @@ fn mounted<'a>(mounts: &'a str, kind: &str, option: &str) -> Option<&'a str> {
 
 /// The least number in the files of this name, from the group at `path` up to the mount. In a
 /// container the path may be that of the host; its own group is then the mount itself.
-fn least(read: Read1<'_>, mount: &str, path: &str, name: &str) -> Option<u64> {
+fn least(read: Source<'_>, mount: &str, path: &str, name: &str) -> Option<u64> {
     let mut path = path.trim_end_matches('/');
     let mut found: Option<u64> = None;
     loop {

@@ -16,7 +16,7 @@ const FILE_BYTES_MAX: u64 = 64 * 1024;
 const CAP_SYS_RESOURCE: u64 = 1 << 24;
 
 /// Reads a file as text; `None` when it cannot be.
-pub(super) type Read1<'a> = &'a dyn Fn(&str) -> Option<String>;
+pub(super) type Source<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// What the system has. `None`: it could not be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -77,7 +77,7 @@ impl Readings {
 
     /// What stands in files.
     #[must_use]
-    pub fn of_files(read: Read1<'_>) -> Self {
+    pub fn of_files(read: Source<'_>) -> Self {
         let net = |name: &str| read(&format!("/proc/sys/net/{name}"));
         let one = |text: Option<String>| numbers(&text?).map(|[n]| n);
         let three = |name: &str| numbers(&net(name)?);

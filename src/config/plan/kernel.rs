@@ -69,11 +69,17 @@ pub fn queues_bytes(config: &Config) -> u64 {
     if listeners == 0 {
         return 0;
     }
-    let each = receive_peak_bytes(config.receive_bytes.into())
-        .saturating_add(send_peak_bytes(config.send_bytes.into()));
     let queued = waiting(config, listeners).saturating_mul(with_margin(WAITING_PEAK_BYTES));
-    each.saturating_mul(config.connections.into())
+    connection_queues_bytes(config)
+        .saturating_mul(config.connections.into())
         .saturating_add(queued)
+}
+
+/// What the queues of one connection hold at worst, bytes.
+#[must_use]
+pub fn connection_queues_bytes(config: &Config) -> u64 {
+    receive_peak_bytes(config.receive_bytes.into())
+        .saturating_add(send_peak_bytes(config.send_bytes.into()))
 }
 
 /// What the kernel holds for adieu.
