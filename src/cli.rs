@@ -1,15 +1,19 @@
 //! Flags: what the command line asks for.
 //!
-//! Owns the flag table, the help text made from it and from the key table, and the version line. It
-//! must not start anything, nor print but through [`say`]. Invariant: every flag is in `FLAGS`,
-//! from which both the parser and the help are fed.
+//! Owns the flag table, the help text made from it and from the key table (`help`), what is done
+//! beside serving (`errand`), and the version line. It must not start anything, nor print but
+//! through [`say`]. Invariant: every flag is in `FLAGS`, from which both the parser and the help
+//! are fed.
 
-use crate::config::keys::KEYS;
-use crate::config::value::Kind;
-use crate::config::{Config, Draft, Setup, Sizes, StartError, file, listen};
+mod errand;
+mod help;
+
+pub use errand::{ERRANDS, Errand};
+pub use help::help;
+
+use crate::config::{Draft, Setup, Sizes, StartError, file, listen};
 use lexopt::Arg;
 use std::ffi::OsString;
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;
 
@@ -24,8 +28,8 @@ pub enum Command {
     Version,
     /// Print [`help`].
     Help,
-    /// Compare the system with this configuration.
-    Doctor(Box<Setup>),
+    /// Do this, by the arguments behind its name, and exit.
+    Errand(Errand, Vec<OsString>),
 }
 
 /// Where the server runs.
@@ -97,40 +101,6 @@ pub const FLAGS: &[Flag] = &[
         meaning: "Print this, and exit." },
 ];
 
-/// What is done with the configuration instead of serving.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Task {
-    Test,
-    Doctor,
-}
-
-impl Task {
-    fn with(self, setup: Box<Setup>) -> Command {
-        match self {
-            Self::Test => Command::Test(setup),
-            Self::Doctor => Command::Doctor(setup),
-        }
-    }
-}
-
-/// A word beside the flags that asks for something else than serving.
-#[derive(Debug)]
-pub struct Word {
-    /// `doctor`
-    pub name: &'static str,
-    /// What it does, in a sentence or two.
-    pub meaning: &'static str,
-    task: Task,
-}
-
-/// Every such word, in the order of the help.
-#[rustfmt::skip]
-pub const WORDS: &[Word] = &[
-    Word { name: "doctor", task: Task::Doctor,
-        meaning: "Compare the limits and the sysctls of this system with what the configuration \
-            needs, say what to change, and exit: 0 nothing, 3 better so, 4 it must be." },
-];
-
 /// The cure of every usage error.
 const CURE: &str = "adieu --help lists the flags";
 
@@ -143,8 +113,12 @@ pub fn parse<I>(arguments: I, sizes: &Sizes) -> Result<Command, StartError>
 where
     I: IntoIterator<Item = OsString>,
 {
+    let mut arguments = arguments.into_iter().peekable();
+    if let Some(errand) = arguments.peek().and_then(errand::of) {
+        return Ok(Command::Errand(errand, arguments.skip(1).collect()));
+    }
     let mut parser = lexopt::Parser::from_args(arguments);
-    let mut task: Option<(Task, String)> = None;
+    let mut test = false;
     let mut start = Start::Foreground;
     let mut file: Option<PathBuf> = None;
     let mut steps: Vec<Step> = Vec::new();
@@ -156,9 +130,7 @@ where
             Err(error) => return Err(StartError::usage("command line", error.to_string(), CURE)),
         };
         let Some(flag) = flag else {
-            let word = word_of(&shown).ok_or_else(|| unknown(&shown))?;
-            instead(&mut task, word.task, shown)?;
-            continue;
+            return Err(unknown(&shown));
         };
         let value = match flag.value {
             "" => OsString::new(),
@@ -173,7 +145,7 @@ where
                 return Err(StartError::usage(shown, "the path is empty", "name a file"));
             }
             Action::Config => file = Some(PathBuf::from(value)),
-            Action::Test => instead(&mut task, Task::Test, shown)?,
+            Action::Test => test = true,
             Action::Background => start = Start::Background,
             Action::Foreground => start = Start::Foreground,
             Action::Version => return Ok(Command::Version),
@@ -201,29 +173,11 @@ where
         step.take(&mut draft)?;
     }
     let setup = Box::new(draft.finish(sizes)?);
-    Ok(match task {
-        Some((task, _)) => task.with(setup),
-        None => Command::Serve(setup, start),
+    Ok(if test {
+        Command::Test(setup)
+    } else {
+        Command::Serve(setup, start)
     })
-}
-
-/// Notes what is done instead of serving: one thing, though it may be named twice.
-fn instead(
-    noted: &mut Option<(Task, String)>,
-    task: Task,
-    shown: String,
-) -> Result<(), StartError> {
-    match noted {
-        Some((other, first)) if *other != task => {
-            let what = format!("{first} asks for something else");
-            Err(StartError::usage(shown, what, "ask for one of them"))
-        }
-        Some(_) => Ok(()),
-        None => {
-            *noted = Some((task, shown));
-            Ok(())
-        }
-    }
 }
 
 /// A flag that changes a value.
@@ -263,11 +217,6 @@ fn flag_of(argument: &Arg<'_>) -> Option<&'static Flag> {
         Arg::Long(long) => flag.long == *long,
         Arg::Value(_) => false,
     })
-}
-
-/// The word of [`WORDS`] that this is.
-fn word_of(shown: &str) -> Option<&'static Word> {
-    WORDS.iter().find(|word| word.name == shown)
 }
 
 /// The argument as it was given.
@@ -345,6 +294,13 @@ pub fn not_to_serve() -> StartError {
     StartError::usage("command line", "it does not ask to serve any more", CURE)
 }
 
+/// An errand takes the flags of serving, and none that asks for another thing.
+#[must_use]
+pub fn not_beside() -> StartError {
+    let what = "one of its flags asks for something else";
+    StartError::usage("command line", what, "ask for one thing at a time")
+}
+
 /// The version line; `flavour` is the teardown this build carries.
 #[must_use]
 pub fn version(flavour: &str) -> String {
@@ -358,91 +314,6 @@ pub fn version(flavour: &str) -> String {
         option_env!("ADIEU_TARGET").unwrap_or("unknown"),
         option_env!("ADIEU_COMMIT").unwrap_or("unknown"),
     )
-}
-
-/// How wide the help text may be.
-const COLUMNS: usize = 80;
-
-/// The help text, at most 80 columns wide.
-#[must_use]
-pub fn help() -> String {
-    let mut text = String::from(
-        "adieu: a small HTTP/1.1 server that delivers every response and ends every\n\
-         goodbye by a deadline.\n\nUsage: adieu [WORD] [FLAGS]\n\nWords, for something else than \
-         serving:\n",
-    );
-    for word in WORDS {
-        let mut column = word.name;
-        for line in wrap(word.meaning, COLUMNS - 31) {
-            push(&mut text, format_args!("  {column:<28} {line}"));
-            column = "";
-        }
-    }
-    text.push_str("\nFlags:\n");
-    for flag in FLAGS {
-        let short = flag
-            .short
-            .map_or_else(|| "    ".to_owned(), |short| format!("-{short}, "));
-        let left = format!("{short}--{} {}", flag.long, flag.value);
-        let mut column = left.trim_end().to_owned();
-        for line in wrap(flag.meaning, COLUMNS - 31) {
-            push(&mut text, format_args!("  {column:<28} {line}"));
-            column.clear();
-        }
-    }
-    text.push_str("\nKeys of --set KEY=VALUE, each with its default:\n");
-    let defaults = Config::default();
-    for key in KEYS {
-        let shown = key.value(&defaults);
-        let range = key.kind.range();
-        let apply = key.apply.name();
-        let values = match key.kind {
-            Kind::Number { .. } | Kind::Switch | Kind::Choice(_) | Kind::Lines(_) => {
-                format!("({range}; {apply})")
-            }
-            Kind::Path | Kind::Word | Kind::Words | Kind::Listen | Kind::Mode | Kind::Networks => {
-                format!("({apply})")
-            }
-        };
-        let left = format!("  {}={shown}", key.name);
-        if left.len() + values.len() + 2 <= COLUMNS {
-            push(&mut text, format_args!("{left}  {values}"));
-        } else {
-            push(&mut text, format_args!("{left}"));
-            push(&mut text, format_args!("      {values}"));
-        }
-        push(&mut text, format_args!("      {}", key.meaning));
-    }
-    text.push_str(
-        "\nIn a file, section.key is written key = value beneath [section]; see\n\
-         adieu.toml(5).\n\
-         \nA plain number is in the unit at the end of its key's name. Times take ms, s, m\n\
-         and h, sizes B, KiB, MiB and GiB. A list has commas between its words; none is\n\
-         the empty one. The word in brackets says what makes a changed value hold.\n\
-         \nExit codes: 0 stopped, 1 the system refused, 2 wrong command line, 78 wrong\n\
-         configuration.\n",
-    );
-    text
-}
-
-/// One line more; writing to a string does not fail.
-fn push(text: &mut String, line: std::fmt::Arguments<'_>) {
-    let _ = writeln!(text, "{line}");
-}
-
-/// `text` in lines of at most `columns`, broken between words.
-fn wrap(text: &str, columns: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.len().saturating_add(word.len()) < columns => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            Some(_) | None => lines.push(word.to_owned()),
-        }
-    }
-    lines
 }
 
 /// Writes `text` and a line feed, unless it ends in one, to the standard output.
@@ -466,7 +337,8 @@ pub fn say(text: &str) -> Result<(), StartError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Symlinks;
+    use crate::config::keys::KEYS;
+    use crate::config::{Config, Symlinks};
 
     fn parsed(arguments: &[&str]) -> Result<Command, StartError> {
         let sizes = Sizes::sample();
@@ -539,12 +411,15 @@ mod tests {
         ));
         assert!(matches!(parsed(&["-h"]), Ok(Command::Help)));
         assert!(matches!(parsed(&["-fh"]), Ok(Command::Help)));
-        for arguments in [
-            &["doctor"][..],
-            &["-p", "81", "doctor", "-b"],
-            &["doctor"; 2],
-        ] {
-            assert!(matches!(parsed(arguments), Ok(Command::Doctor(_))));
+        // What stands behind the name of an errand is its own.
+        for errand in ERRANDS {
+            match parsed(&[errand.name, "-x", "doctor"]) {
+                Ok(Command::Errand(found, behind)) => {
+                    assert_eq!((found, behind.len()), (errand.errand, 2));
+                }
+                other => panic!("{other:?}"),
+            }
+            assert_eq!(parsed(&["-v", errand.name]).unwrap_err().code, 2);
         }
     }
 
@@ -558,10 +433,6 @@ mod tests {
             (
                 &["--lisen", "80"],
                 "--lisen: there is no such flag; adieu --help lists the flags",
-            ),
-            (
-                &["-t", "doctor"],
-                "doctor: -t asks for something else; ask for one of them",
             ),
             (
                 &["/srv/www"],
@@ -636,8 +507,9 @@ mod tests {
         for flag in FLAGS {
             assert!(text.contains(&format!("--{}", flag.long)));
         }
-        for word in WORDS {
-            assert!(text.contains(&format!("\n  {} ", word.name)));
+        for errand in ERRANDS {
+            assert!(text.contains(&format!("\n       adieu {} ", errand.name)));
+            assert!(text.contains(&format!("\n  {} ", errand.name)));
         }
         for key in KEYS {
             let defaults = key.value(&Config::default());

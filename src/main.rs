@@ -1,6 +1,6 @@
 //! adieu, the program: arguments, configuration, start, exit code; nothing else.
 
-use adieu::cli::{self, Command, Start};
+use adieu::cli::{self, Command, Errand, Start};
 use adieu::config::StartError;
 use adieu::reactor::{self, teardown};
 use adieu::report::sink;
@@ -29,16 +29,12 @@ fn run() -> Result<u8, StartError> {
             checked.map_err(|error| setup.origins.locate(error))?;
             cli::say(&setup.to_string())?;
         }
-        Command::Doctor(setup) => {
-            let report = doctor::examine(&setup, teardown::BUILT, teardown::name(teardown::BUILT));
-            cli::say(&report.to_string())?;
-            return Ok(report.code());
-        }
+        Command::Errand(Errand::Doctor, behind) => return doctor(behind),
         Command::Serve(setup, start) => {
             // The same flags, and the file as it is then.
             let reread = move || match cli::parse(arguments.clone(), &reactor::sizes())? {
                 Command::Serve(setup, _) | Command::Test(setup) => Ok(setup.config),
-                Command::Help | Command::Version | Command::Doctor(_) => Err(cli::not_to_serve()),
+                Command::Help | Command::Version | Command::Errand(..) => Err(cli::not_to_serve()),
             };
             let in_background = start == Start::Background;
             let served = service::serve(&setup.config, in_background, Box::new(reread));
@@ -46,4 +42,17 @@ fn run() -> Result<u8, StartError> {
         }
     }
     Ok(0)
+}
+
+/// Says what the configuration of these arguments needs of the system; the exit code.
+fn doctor(arguments: Vec<OsString>) -> Result<u8, StartError> {
+    let setup = match cli::parse(arguments, &reactor::sizes())? {
+        Command::Serve(setup, _) => setup,
+        Command::Help => return cli::say(&cli::help()).map(|()| 0),
+        Command::Test(_) | Command::Version | Command::Errand(..) => return Err(cli::not_beside()),
+    };
+    let flavour = teardown::name(teardown::BUILT);
+    let report = doctor::examine(&setup, teardown::BUILT, flavour)?;
+    cli::say(&report.to_string())?;
+    Ok(report.code())
 }

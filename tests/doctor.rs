@@ -12,9 +12,9 @@ mod common;
 
 use adieu::config::{Draft, Setup};
 use adieu::connection::state::Teardown;
-use adieu::doctor::{CHECKS, Case, Readings, Report, Severity, judge};
+use adieu::doctor::{BUILT, CHECKS, Case, Readings, Report, Severity, judge};
 use adieu::reactor::sizes;
-use common::child::{Run, adieu, after, as_other, run};
+use common::child::{Run, adieu, after, as_other, refused, run};
 use common::namespace::is_alone;
 use common::place::Place;
 use common::skip;
@@ -78,10 +78,34 @@ fn command(arguments: &[&str]) -> Command {
     adieu(&[&["doctor"], arguments].concat())
 }
 
+/// This build has one; else says so, for the test of this name.
+fn is_built(name: &str) -> bool {
+    if !BUILT {
+        skip(name, "this build has no doctor");
+    }
+    BUILT
+}
+
+#[test]
+fn a_build_without_it_says_so() {
+    if !BUILT {
+        refused(
+            command(&[]),
+            2,
+            "doctor",
+            "this build has none",
+            "feature doctor",
+        );
+    }
+}
+
 // ---- this system ------------------------------------------------------------------------------
 
 #[test]
 fn it_says_what_this_system_has() {
+    if !is_built("it_says_what_this_system_has") {
+        return;
+    }
     let all = doctor(&[]);
     for (name, said) in &all {
         let path = format!("/proc/sys/{}", name.replace('.', "/"));
@@ -101,6 +125,9 @@ fn it_says_what_this_system_has() {
 
 #[test]
 fn it_judges_for_the_configuration_that_it_is_given() {
+    if !is_built("it_judges_for_the_configuration_that_it_is_given") {
+        return;
+    }
     // What nobody has.
     let keys = [
         "memory.connections=65000",
@@ -133,27 +160,30 @@ fn it_judges_for_the_configuration_that_it_is_given() {
 
 #[test]
 fn it_serves_nothing_and_needs_no_site() {
+    if !is_built("it_serves_nothing_and_needs_no_site") {
+        return;
+    }
     let all = doctor(&["-d", "/nowhere/at/all", "-b", "-p", "1"]);
     assert_ne!(all["goodbye"].mark, "bad", "{all:?}");
 }
 
 #[test]
 fn a_configuration_that_is_wrong_has_its_own_codes() {
-    let refused = |arguments: &[&str], code| {
+    let fails = |arguments: &[&str], code| {
         let run = run(command(arguments));
         assert_eq!((run.code, run.out.as_str()), (code, ""), "{run:?}");
         assert!(run.err.starts_with("adieu: error: "), "{run:?}");
     };
-    refused(&["--set", "memory.conections=1"], 2);
-    refused(&["--set", "memory.total=1MiB"], 78);
-    refused(&["-t"], 2);
+    fails(&["--set", "memory.conections=1"], 2);
+    fails(&["--set", "memory.total=1MiB"], 78);
+    fails(&["-t"], 2);
     if adieu::config::file::BUILT {
         let place = Place::new();
-        refused(&["-c", &place.shown("none.toml")], 78);
+        fails(&["-c", &place.shown("none.toml")], 78);
         place.file("bad.toml", b"[memory\n");
-        refused(&["-c", &place.shown("bad.toml")], 78);
+        fails(&["-c", &place.shown("bad.toml")], 78);
         place.file("raw.toml", b"\xff\xfe\x00");
-        refused(&["-c", &place.shown("raw.toml")], 78);
+        fails(&["-c", &place.shown("raw.toml")], 78);
     }
 }
 
@@ -162,6 +192,9 @@ fn a_configuration_that_is_wrong_has_its_own_codes() {
 #[test]
 fn a_hard_limit_that_is_too_low_is_bad_for_who_may_not_raise_it() {
     const NAME: &str = "a_hard_limit_that_is_too_low_is_bad_for_who_may_not_raise_it";
+    if !is_built(NAME) {
+        return;
+    }
     let limited = |files: u64| {
         let command = after(&format!("ulimit -n {files}"), &command(&[]));
         as_other(&command).map(|command| said(&run(command)))
@@ -190,7 +223,7 @@ fn write(name: &str, value: &str) -> bool {
 #[test]
 fn sysctls_of_a_namespace_change_what_it_says() {
     const NAME: &str = "sysctls_of_a_namespace_change_what_it_says";
-    if !is_alone(NAME) {
+    if !is_built(NAME) || !is_alone(NAME) {
         return;
     }
     let rows = [
@@ -248,7 +281,7 @@ fn sysctls_of_a_namespace_change_what_it_says() {
 #[test]
 fn without_a_network_it_still_says_the_rest() {
     const NAME: &str = "without_a_network_it_still_says_the_rest";
-    if !is_alone(NAME) {
+    if !is_built(NAME) || !is_alone(NAME) {
         return;
     }
     common::namespace::ip(&["link", "set", "lo", "down"]);

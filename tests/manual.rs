@@ -8,7 +8,7 @@
     reason = "a test fails by panicking, helpers of tests too"
 )]
 
-use adieu::cli::FLAGS;
+use adieu::cli::{ERRANDS, FLAGS};
 use adieu::config::Config;
 use adieu::config::keys::{Apply, KEYS, Key};
 use adieu::config::value::{Kind, Unit};
@@ -108,6 +108,10 @@ fn program() -> String {
         let value = format!("{value}\\fI{}\\fR", roff(flag.value));
         writeln!(page.0, "[\\fB{}\\fR{value}]", roff(&short)).unwrap();
     }
+    for errand in ERRANDS {
+        let behind = roff(errand.behind);
+        writeln!(page.0, ".br\n.B adieu {}\n\\fI{behind}\\fR", errand.name).unwrap();
+    }
     page.section("DESCRIPTION");
     page.text(
         "adieu serves files. It stays in the foreground and writes its log to the standard error, \
@@ -123,6 +127,12 @@ fn program() -> String {
         let short = flag.short.map_or_else(String::new, |c| format!("-{c}, "));
         page.item(&format!("{short}--{}", flag.long), flag.value, flag.meaning);
     }
+    page.section("ERRANDS");
+    page.text("What adieu does instead of serving. The name of an errand is the first argument.");
+    for errand in ERRANDS {
+        page.item(errand.name, errand.behind, errand.meaning);
+    }
+    doctor(&mut page);
     service(&mut page);
     page.section("EXIT STATUS");
     for (code, text) in [
@@ -132,6 +142,15 @@ fn program() -> String {
             "The system refused: an address in use, a directory that is not there.",
         ),
         ("2", "Wrong command line."),
+        (
+            "3",
+            "doctor: something would be better otherwise; every promise is kept, but slower, or as \
+             long as others need little.",
+        ),
+        (
+            "4",
+            "doctor: something must be changed; at worst a promise is not kept.",
+        ),
         (
             "78",
             "Wrong configuration (EX_CONFIG). Starting it again does not help.",
@@ -148,11 +167,42 @@ fn program() -> String {
     page.section("EXAMPLES");
     page.example(
         "adieu -p 8080 -d /srv/www\nadieu -c /etc/adieu/adieu.toml -t\n\
+         adieu doctor -c /etc/adieu/adieu.toml\n\
          adieu -c /etc/adieu/adieu.toml --set log.level=debug",
     );
     page.section("SEE ALSO");
     page.text("adieu.toml(5)");
     page.0
+}
+
+/// What the findings of doctor mean.
+fn doctor(page: &mut Page) {
+    page.section("THE DOCTOR");
+    page.text(
+        "adieu doctor takes the flags of serving, and changes nothing. The worst of what it finds \
+         comes last. Beneath each stands what to do: a line for /etc/sysctl.conf, or a key of \
+         adieu. What it says of limits and of the control group is said of its own process.",
+    );
+    for (mark, text) in [
+        ("fine", "It is what the configuration needs."),
+        (
+            "?",
+            "It cannot be read here: another kernel, a container, a network namespace.",
+        ),
+        ("note", "Nothing to do, but good to know."),
+        (
+            "warn",
+            "Every promise is kept, but less is served, or slower; or it is kept only while others \
+             need little. Exit status 3.",
+        ),
+        (
+            "bad",
+            "At worst a promise is not kept: no start, answers lost, memory that is not there. \
+             Exit status 4.",
+        ),
+    ] {
+        page.item(mark, "", text);
+    }
 }
 
 /// Signals, the successor, and what a supervisor says.

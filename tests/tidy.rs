@@ -104,6 +104,7 @@ const HEART_FORBIDS: &[&str] = &[
 const FEATURE_FILES: &[&str] = &[
     "src/reactor/teardown.rs",
     "src/config/file.rs",
+    "src/doctor/mod.rs",
     "src/helper/hash.rs",
     "src/site/basic.rs",
     "src/helper/digest.rs",

@@ -1,8 +1,8 @@
 //! What is looked at, and what is made of it.
 //!
 //! Owns [`CHECKS`], the table, and what all judgements share. It must not read anything of the
-//! system. Invariant: the name of a check with a dot in it is that of a sysctl, and conf/sysctl.conf
-//! has a paragraph for it.
+//! system. Invariant: the name of a check with a dot in it is that of a sysctl, and
+//! conf/sysctl.conf has a paragraph for it.
 
 mod closing;
 mod files;

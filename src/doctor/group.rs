@@ -20,7 +20,7 @@ pub struct Group {
 }
 
 impl Group {
-    /// The group of this process; `None` where there are no groups for memory, or they are not seen.
+    /// The group of this process; `None` where there are no groups for memory, or none is seen.
     #[must_use]
     pub fn of_files(read: Source<'_>) -> Option<Self> {
         let groups = read("/proc/self/cgroup")?;

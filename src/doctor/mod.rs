@@ -21,8 +21,11 @@ pub use group::Group;
 pub use probe::Probe;
 pub use readings::Readings;
 
-use crate::config::{Config, Plan, Setup};
+use crate::config::{Config, Plan, Setup, StartError};
 use crate::connection::state::Teardown;
+
+/// This build has a doctor.
+pub const BUILT: bool = cfg!(feature = "doctor");
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -179,8 +182,17 @@ impl Report {
 }
 
 /// Asks the system about a configuration.
-#[must_use]
-pub fn examine(setup: &Setup, teardown: Teardown, flavour: &str) -> Report {
+///
+/// # Errors
+/// Code 2 when this build has no doctor.
+pub fn examine(setup: &Setup, teardown: Teardown, flavour: &str) -> Result<Report, StartError> {
+    if !BUILT {
+        return Err(StartError::usage(
+            "doctor",
+            "this build has none",
+            "read conf/sysctl.conf, or build adieu with the feature doctor",
+        ));
+    }
     let readings = Readings::of_system(&setup.config);
     let case = Case {
         config: &setup.config,
@@ -190,7 +202,7 @@ pub fn examine(setup: &Setup, teardown: Teardown, flavour: &str) -> Report {
     };
     let mut report = judge(&case);
     report.about = page::about(&case, flavour);
-    report
+    Ok(report)
 }
 
 /// Every check, the worst last.

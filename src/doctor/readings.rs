@@ -78,25 +78,22 @@ impl Readings {
     /// What stands in files.
     #[must_use]
     pub fn of_files(read: Source<'_>) -> Self {
-        let net = |name: &str| read(&format!("/proc/sys/net/{name}"));
-        let one = |text: Option<String>| numbers(&text?).map(|[n]| n);
-        let three = |name: &str| numbers(&net(name)?);
         let memory = read("/proc/meminfo").unwrap_or_default();
+        let one = |path| sysctl(read, path).map(|[n]| n);
         Self {
-            somaxconn: one(net("core/somaxconn")),
-            rmem_max: one(net("core/rmem_max")),
-            wmem_max: one(net("core/wmem_max")),
-            tcp_rmem: three("ipv4/tcp_rmem"),
-            tcp_wmem: three("ipv4/tcp_wmem"),
-            tcp_mem: three("ipv4/tcp_mem"),
-            tcp_max_orphans: one(net("ipv4/tcp_max_orphans")),
-            tcp_fin_timeout: one(net("ipv4/tcp_fin_timeout")),
-            tcp_max_tw_buckets: one(net("ipv4/tcp_max_tw_buckets")),
-            tcp_abort_on_overflow: one(net("ipv4/tcp_abort_on_overflow")),
-            file_max: one(read("/proc/sys/fs/file-max")),
-            files_taken: read("/proc/sys/fs/file-nr")
-                .and_then(|text| numbers(&text).map(|[taken, _, _]| taken)),
-            nr_open: one(read("/proc/sys/fs/nr_open")),
+            somaxconn: one("net/core/somaxconn"),
+            rmem_max: one("net/core/rmem_max"),
+            wmem_max: one("net/core/wmem_max"),
+            tcp_rmem: sysctl(read, "net/ipv4/tcp_rmem"),
+            tcp_wmem: sysctl(read, "net/ipv4/tcp_wmem"),
+            tcp_mem: sysctl(read, "net/ipv4/tcp_mem"),
+            tcp_max_orphans: one("net/ipv4/tcp_max_orphans"),
+            tcp_fin_timeout: one("net/ipv4/tcp_fin_timeout"),
+            tcp_max_tw_buckets: one("net/ipv4/tcp_max_tw_buckets"),
+            tcp_abort_on_overflow: one("net/ipv4/tcp_abort_on_overflow"),
+            file_max: one("fs/file-max"),
+            files_taken: sysctl(read, "fs/file-nr").map(|[taken, _, _]| taken),
+            nr_open: one("fs/nr_open"),
             may_raise: read("/proc/self/status").and_then(|text| may_raise(&text)),
             memory_bytes: kibibytes(&memory, "MemTotal:"),
             available_bytes: kibibytes(&memory, "MemAvailable:"),
@@ -115,22 +112,34 @@ fn read(path: &str) -> Option<String> {
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// The numbers of a sysctl, which has exactly so many.
+#[inline(never)] // once is enough: nobody waits for it
+fn sysctl<const N: usize>(read: Source<'_>, path: &str) -> Option<[u64; N]> {
+    numbers(&read(&format!("/proc/sys/{path}"))?)
+}
+
 /// Exactly so many numbers with blanks between them.
 fn numbers<const N: usize>(text: &str) -> Option<[u64; N]> {
-    let found: Option<Vec<u64>> = text.split_whitespace().map(number).collect();
-    found?.try_into().ok()
+    let mut words = text.split_ascii_whitespace();
+    let mut found = [0; N];
+    for place in &mut found {
+        *place = number(words.next()?)?;
+    }
+    words.next().is_none().then_some(found)
 }
 
 /// A number; the largest, if it is too large. None below 0: nothing here has a meaning there.
+#[inline(never)]
 pub(super) fn number(word: &str) -> Option<u64> {
     let digits = !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit());
     digits.then(|| word.parse().unwrap_or(u64::MAX))
 }
 
 /// The bytes of a line of /proc/meminfo, which has them in KiB.
+#[inline(never)]
 fn kibibytes(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-    let mut words = line.split_whitespace();
+    let mut words = line.split_ascii_whitespace();
     let count = number(words.next()?)?;
     (words.next() == Some("kB")).then(|| count.saturating_mul(1024))
 }

@@ -269,6 +269,36 @@ fn scripts_are_named_beside_the_plan() {
     );
 }
 
+/// A system that has this number everywhere.
+fn everywhere(n: u64) -> Readings {
+    Readings {
+        somaxconn: Some(n),
+        rmem_max: Some(n),
+        wmem_max: Some(n),
+        tcp_rmem: Some([n; 3]),
+        tcp_wmem: Some([n; 3]),
+        tcp_mem: Some([n; 3]),
+        tcp_max_orphans: Some(n),
+        tcp_fin_timeout: Some(n),
+        tcp_max_tw_buckets: Some(n),
+        tcp_abort_on_overflow: Some(n),
+        file_max: Some(n),
+        files_taken: Some(u64::MAX - n),
+        nr_open: Some(n),
+        open_files: Some((n, n)),
+        may_raise: Some(false),
+        memory_bytes: Some(n),
+        available_bytes: Some(n),
+        group: Some(Group {
+            max_bytes: Some(n),
+            high_bytes: Some(n),
+            counts_sockets: false,
+        }),
+        page_bytes: Some(n.max(1)),
+        probe: Some(PROBE),
+    }
+}
+
 // ---- each check -------------------------------------------------------------------------------
 
 /// A change of the NAS, what a check then says, a word of the reason, and the first cure.
@@ -374,6 +404,19 @@ fn no_check_is_without_a_system_for_which_it_is_not_fine() {
 }
 
 #[test]
+fn what_is_worse_than_a_note_has_a_cure() {
+    for n in [0, 1, 20, 4096, 1 << 20, u64::MAX] {
+        for teardown in [Teardown::Linger, Teardown::Plain, Teardown::SoLinger] {
+            let report = judged(&["site.scripts=/cgi-bin"], teardown, &everywhere(n));
+            for (name, finding) in &report.findings {
+                let worse = finding.severity > Severity::Note;
+                assert_eq!(worse, !finding.cures.is_empty(), "{name}: {finding:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn what_cannot_be_read_is_unknown_and_no_failure() {
     for teardown in [Teardown::Linger, Teardown::Plain, Teardown::SoLinger] {
         let report = judged(&[], teardown, &Readings::default());
@@ -397,9 +440,9 @@ fn orphans_matter_to_who_leaves_some() {
     }
     assert_eq!(of(Teardown::Plain, 3840).severity, Severity::Fine);
     let some = of(Teardown::Plain, 3839);
-    assert_eq!(some.severity, Severity::Note);
+    assert_eq!(some.severity, Severity::Warn);
     assert!(some.why.contains("3840 orphans of 83 KiB"), "{some:?}");
-    assert_eq!(of(Teardown::Plain, 128).severity, Severity::Note);
+    assert_eq!(of(Teardown::Plain, 128).severity, Severity::Warn);
     let few = of(Teardown::Plain, 127);
     assert_eq!(few.severity, Severity::Bad);
     assert_eq!(cured(&few)[0], "net.ipv4.tcp_max_orphans = 3840");
@@ -535,32 +578,7 @@ fn the_largest_of_everything_does_not_overflow() {
         "script.memory_bytes=1024GiB",
     ];
     for n in [0, 1, u64::MAX] {
-        let readings = Readings {
-            somaxconn: Some(n),
-            rmem_max: Some(n),
-            wmem_max: Some(n),
-            tcp_rmem: Some([n; 3]),
-            tcp_wmem: Some([n; 3]),
-            tcp_mem: Some([n; 3]),
-            tcp_max_orphans: Some(n),
-            tcp_fin_timeout: Some(n),
-            tcp_max_tw_buckets: Some(n),
-            tcp_abort_on_overflow: Some(n),
-            file_max: Some(n),
-            files_taken: Some(u64::MAX - n),
-            nr_open: Some(n),
-            open_files: Some((n, n)),
-            may_raise: Some(false),
-            memory_bytes: Some(n),
-            available_bytes: Some(n),
-            group: Some(Group {
-                max_bytes: Some(n),
-                high_bytes: Some(n),
-                counts_sockets: false,
-            }),
-            page_bytes: Some(n.max(1)),
-            probe: Some(PROBE),
-        };
+        let readings = everywhere(n);
         for teardown in [Teardown::Linger, Teardown::Plain, Teardown::SoLinger] {
             assert!(!judged(&keys, teardown, &readings).to_string().is_empty());
             assert!(!judged(&[], teardown, &readings).to_string().is_empty());

@@ -9,8 +9,8 @@ use crate::config::plan;
 use crate::connection::state::Teardown;
 
 /// net.ipv4.tcp_max_orphans: sockets that are closed and still have something to deliver. Above it
-/// the kernel resets at the close. With a goodbye all is acknowledged before the close, and a socket
-/// that waits for the client's FIN is no orphan.
+/// the kernel resets whoever is closed next. With a goodbye all is acknowledged before the close,
+/// and a socket that waits for the client's FIN is no orphan.
 pub(super) fn max_orphans(case: &Case<'_>) -> Option<Finding> {
     let most = case.readings.tcp_max_orphans?;
     let value = most.to_string();
@@ -33,27 +33,26 @@ pub(super) fn max_orphans(case: &Case<'_>) -> Option<Finding> {
         "This build closes before all is acknowledged: up to {need} orphans of {each}, if every \
          slot closes once a second and no client acknowledges for timeout.orphan_ms={orphan_ms}"
     );
-    Some(if most >= need {
-        Finding::fine(value, format!("{left}."))
-    } else if most >= slots {
-        Finding::note(
-            value,
-            format!("{left}. Above the limit the kernel resets: they were lost anyway."),
-        )
+    if most >= need {
+        return Some(Finding::fine(value, format!("{left}.")));
+    }
+    let lost = "Above the limit the kernel resets whom it closes next, and the answer is lost";
+    let finding = if most >= slots {
+        Finding::warn(value, format!("{left}. {lost}."))
     } else {
-        let why = format!(
-            "This build closes before all is acknowledged. If memory.connections={slots} close at \
-             once, the kernel resets those above the limit: their answers are lost."
-        );
-        Finding::bad(value, why)
+        let all = format!("memory.connections={slots} closed at once are above it");
+        Finding::bad(value, format!("{left}. {lost}; {all}."))
+    };
+    Some(
+        finding
             .or(sysctl("net.ipv4.tcp_max_orphans", need))
-            .or(Cure::Other("a build without no-lingclose".to_owned()))
-    })
+            .or(Cure::Other("a build without no-lingclose".to_owned())),
+    )
 }
 
-/// net.ipv4.tcp_fin_timeout: how long a closed socket waits for the client's FIN, unless it was told
-/// by TCP_LINGER2, as ours are. It does nothing to a socket that is open. Older kernels take it for
-/// the most that TCP_LINGER2 may be.
+/// net.ipv4.tcp_fin_timeout: how long a closed socket waits for the client's FIN, unless it was
+/// told by TCP_LINGER2, as ours are. It does nothing to a socket that is open. Older kernels take
+/// it for the most that TCP_LINGER2 may be.
 pub(super) fn fin_timeout(case: &Case<'_>) -> Option<Finding> {
     let timeout_s = case.readings.tcp_fin_timeout?;
     let value = format!("{timeout_s}");

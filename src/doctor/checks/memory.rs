@@ -1,7 +1,7 @@
 //! Is the memory there that the plan reckons with?
 //!
-//! Owns the judgement of MemTotal, MemAvailable, the control group and net.ipv4.tcp_mem. It must not
-//! reckon anew: the figures are those of the plan.
+//! Owns the judgement of MemTotal, MemAvailable, the control group and net.ipv4.tcp_mem. It must
+//! not reckon anew: the figures are those of the plan.
 
 use super::super::{Case, Cure, Finding};
 use super::{UNIX_ONLY, connections, is_unix_only, key, shown, sysctl, three};

@@ -77,7 +77,7 @@ pub(super) fn tcp_rmem(case: &Case<'_>) -> Option<Finding> {
         let more = shown((default - WAITING_DEFAULT_BYTES).saturating_mul(waiting));
         let why = format!(
             "Who waits to be accepted may fill the second number; the plan reckons with \
-             {WAITING_DEFAULT_BYTES}, so memory.backlog={backlog} may take {more} more than it says."
+             {WAITING_DEFAULT_BYTES}, so memory.backlog={backlog} may take {more} more."
         );
         return Some(Finding::warn(value, why).or(better));
     }
