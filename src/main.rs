@@ -52,7 +52,7 @@ fn doctor(arguments: Vec<OsString>) -> Result<u8, StartError> {
         Command::Test(_) | Command::Version | Command::Errand(..) => return Err(cli::not_beside()),
     };
     let flavour = teardown::name(teardown::BUILT);
-    let report = doctor::examine(&setup, teardown::BUILT, flavour)?;
-    cli::say(&report.to_string())?;
-    Ok(report.code())
+    let (text, code) = doctor::examine(&setup, teardown::BUILT, flavour)?;
+    cli::say(&text)?;
+    Ok(code)
 }

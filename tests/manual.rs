@@ -98,20 +98,7 @@ fn program() -> String {
     let what = "a small HTTP/1.1 server that delivers every response and ends every goodbye by a \
                 deadline";
     let mut page = Page::new("adieu", 8, what);
-    page.section("SYNOPSIS");
-    page.0.push_str(".B adieu\n");
-    for flag in FLAGS {
-        let short = flag
-            .short
-            .map_or_else(|| format!("--{}", flag.long), |c| format!("-{c}"));
-        let value = if flag.value.is_empty() { "" } else { " " };
-        let value = format!("{value}\\fI{}\\fR", roff(flag.value));
-        writeln!(page.0, "[\\fB{}\\fR{value}]", roff(&short)).unwrap();
-    }
-    for errand in ERRANDS {
-        let behind = roff(errand.behind);
-        writeln!(page.0, ".br\n.B adieu {}\n\\fI{behind}\\fR", errand.name).unwrap();
-    }
+    synopsis(&mut page);
     page.section("DESCRIPTION");
     page.text(
         "adieu serves files. It stays in the foreground and writes its log to the standard error, \
@@ -173,6 +160,24 @@ fn program() -> String {
     page.section("SEE ALSO");
     page.text("adieu.toml(5)");
     page.0
+}
+
+/// The flags and the errands, in short.
+fn synopsis(page: &mut Page) {
+    page.section("SYNOPSIS");
+    page.0.push_str(".B adieu\n");
+    for flag in FLAGS {
+        let short = flag
+            .short
+            .map_or_else(|| format!("--{}", flag.long), |c| format!("-{c}"));
+        let value = if flag.value.is_empty() { "" } else { " " };
+        let value = format!("{value}\\fI{}\\fR", roff(flag.value));
+        writeln!(page.0, "[\\fB{}\\fR{value}]", roff(&short)).unwrap();
+    }
+    for errand in ERRANDS {
+        let behind = roff(errand.behind);
+        writeln!(page.0, ".br\n.B adieu {}\n\\fI{behind}\\fR", errand.name).unwrap();
+    }
 }
 
 /// What the findings of doctor mean.

@@ -181,11 +181,15 @@ impl Report {
     }
 }
 
-/// Asks the system about a configuration.
+/// Asks the system about a configuration: the text of what was found, and the exit code.
 ///
 /// # Errors
 /// Code 2 when this build has no doctor.
-pub fn examine(setup: &Setup, teardown: Teardown, flavour: &str) -> Result<Report, StartError> {
+pub fn examine(
+    setup: &Setup,
+    teardown: Teardown,
+    flavour: &str,
+) -> Result<(String, u8), StartError> {
     if !BUILT {
         return Err(StartError::usage(
             "doctor",
@@ -202,7 +206,7 @@ pub fn examine(setup: &Setup, teardown: Teardown, flavour: &str) -> Result<Repor
     };
     let mut report = judge(&case);
     report.about = page::about(&case, flavour);
-    Ok(report)
+    Ok((report.to_string(), report.code()))
 }
 
 /// Every check, the worst last.
