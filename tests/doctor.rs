@@ -215,6 +215,38 @@ fn a_hard_limit_that_is_too_low_is_bad_for_who_may_not_raise_it() {
     assert_eq!(limited(need - 1).unwrap()["open files"].mark, "bad");
 }
 
+#[test]
+fn a_buffer_that_the_kernel_cuts_is_named_with_both_cures() {
+    const NAME: &str = "a_buffer_that_the_kernel_cuts_is_named_with_both_cures";
+    if !is_built(NAME) {
+        return;
+    }
+    let most = |name: &str| -> Option<u64> {
+        let text = fs::read_to_string(format!("/proc/sys/net/core/{name}")).ok()?;
+        text.trim().parse().ok().filter(|most| *most < 8 << 20)
+    };
+    for (sysctl, key) in [
+        ("rmem_max", "memory.receive_bytes"),
+        ("wmem_max", "memory.send_bytes"),
+    ] {
+        let Some(most) = most(sysctl) else {
+            skip(NAME, "this system cuts nothing that adieu may ask for");
+            continue;
+        };
+        let said = |size: u64| {
+            let all = doctor(&["--set", &format!("{key}={size}")]);
+            let Said { mark, rest, .. } = &all[&format!("net.core.{sysctl}")];
+            (mark.clone(), rest.clone())
+        };
+        assert_eq!(said(most).0, "fine");
+        let (mark, rest) = said(most + 1);
+        assert_eq!(mark, "warn", "{rest}");
+        let first = format!("do: /etc/sysctl.conf: net.core.{sysctl} = {}\n", most + 1);
+        let second = format!("or: --set {key}={most}\n");
+        assert!(rest.contains(&first) && rest.ends_with(&second), "{rest}");
+    }
+}
+
 /// Writes a sysctl of this namespace; false where the system refuses.
 fn write(name: &str, value: &str) -> bool {
     fs::write(format!("/proc/sys/{}", name.replace('.', "/")), value).is_ok()

@@ -213,7 +213,7 @@ pub fn examine(
 #[must_use]
 pub fn judge(case: &Case<'_>) -> Report {
     let unknown = || {
-        let why = "It cannot be read here: another kernel, a container, or a network namespace.";
+        let why = "It cannot be read here: a container, a namespace, or another kernel.";
         Finding::new(Severity::Unknown, "unknown", why)
     };
     let all: Vec<(&'static str, Finding)> = CHECKS

@@ -100,8 +100,8 @@ pub(super) fn max_tw_buckets(case: &Case<'_>) -> Option<Finding> {
         Finding::note(value, why)
     } else {
         let why = format!(
-            "{left}. That is below memory.connections={slots}: TIME-WAIT is cut short too, which \
-             keeps packets of the old connection out of a new one."
+            "{left}. The limit is below memory.connections={slots}: TIME-WAIT is cut short, too, \
+             which keeps packets of an old connection out of a new one."
         );
         Finding::warn(value, why).or(better)
     })
