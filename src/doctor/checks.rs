@@ -33,12 +33,14 @@ pub const CHECKS: &[Check] = &[
 ];
 
 /// `NAME = VALUE` for /etc/sysctl.conf.
-fn sysctl(name: &str, value: impl std::fmt::Display) -> Cure {
+#[inline(never)]
+fn sysctl(name: &str, value: &dyn std::fmt::Display) -> Cure {
     Cure::Sysctl(format!("{name} = {value}"))
 }
 
 /// `NAME=VALUE` for --set.
-fn key(name: &str, value: impl std::fmt::Display) -> Cure {
+#[inline(never)]
+fn key(name: &str, value: &dyn std::fmt::Display) -> Cure {
     Cure::Key(format!("{name}={value}"))
 }
 
@@ -46,11 +48,13 @@ fn key(name: &str, value: impl std::fmt::Display) -> Cure {
 const CONNECTIONS_MIN: u64 = 8;
 
 /// So many connections instead, unless they are hardly any.
+#[inline(never)]
 fn connections(count: u64) -> Option<Cure> {
-    (count >= CONNECTIONS_MIN).then(|| key("memory.connections", count))
+    (count >= CONNECTIONS_MIN).then(|| key("memory.connections", &count))
 }
 
 /// Bytes, rounded up, as people read them.
+#[inline(never)]
 fn shown(bytes: u64) -> String {
     match bytes {
         0..10_240 => format!("{bytes} bytes"),
@@ -60,11 +64,13 @@ fn shown(bytes: u64) -> String {
 }
 
 /// Three numbers of a sysctl, as the system writes them.
+#[inline(never)]
 fn three([a, b, c]: [u64; 3]) -> String {
     format!("{a} {b} {c}")
 }
 
 /// No listener is TCP: what the kernel does with TCP is nothing to it.
+#[inline(never)]
 fn is_unix_only(case: &Case<'_>) -> bool {
     let mut listeners = case.config.listen.iter();
     listeners.all(|listen| matches!(listen, crate::config::Listen::Unix(_)))

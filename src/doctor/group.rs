@@ -104,7 +104,7 @@ mod tests {
             ("/proc/self/cgroup", "0::/system.slice/adieu.service\n"),
             (
                 "/sys/fs/cgroup/system.slice/adieu.service/memory.max",
-                "max\n",
+                "67108864\n",
             ),
             (
                 "/sys/fs/cgroup/system.slice/adieu.service/memory.high",

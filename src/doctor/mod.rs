@@ -84,33 +84,36 @@ pub struct Finding {
     pub cures: Vec<Cure>,
 }
 
+// Never inlined: nobody waits for them, and each of fifty copies would stand in the program.
 impl Finding {
-    fn new(severity: Severity, value: impl Into<String>, why: impl Into<String>) -> Self {
+    #[inline(never)]
+    fn new(severity: Severity, value: String, why: String) -> Self {
         Self {
             severity,
-            value: value.into(),
-            why: why.into(),
+            value,
+            why,
             cures: vec![],
         }
     }
 
-    fn fine(value: impl Into<String>, why: impl Into<String>) -> Self {
-        Self::new(Severity::Fine, value, why)
+    fn fine(value: String, why: impl Into<String>) -> Self {
+        Self::new(Severity::Fine, value, why.into())
     }
 
-    fn note(value: impl Into<String>, why: impl Into<String>) -> Self {
-        Self::new(Severity::Note, value, why)
+    fn note(value: String, why: impl Into<String>) -> Self {
+        Self::new(Severity::Note, value, why.into())
     }
 
-    fn warn(value: impl Into<String>, why: impl Into<String>) -> Self {
-        Self::new(Severity::Warn, value, why)
+    fn warn(value: String, why: impl Into<String>) -> Self {
+        Self::new(Severity::Warn, value, why.into())
     }
 
-    fn bad(value: impl Into<String>, why: impl Into<String>) -> Self {
-        Self::new(Severity::Bad, value, why)
+    fn bad(value: String, why: impl Into<String>) -> Self {
+        Self::new(Severity::Bad, value, why.into())
     }
 
     /// One more line that helps.
+    #[inline(never)]
     fn or(mut self, cure: Cure) -> Self {
         self.cures.push(cure);
         self
@@ -214,7 +217,7 @@ pub fn examine(
 pub fn judge(case: &Case<'_>) -> Report {
     let unknown = || {
         let why = "It cannot be read here: a container, a namespace, or another kernel.";
-        Finding::new(Severity::Unknown, "unknown", why)
+        Finding::new(Severity::Unknown, "unknown".to_owned(), why.to_owned())
     };
     let all: Vec<(&'static str, Finding)> = CHECKS
         .iter()

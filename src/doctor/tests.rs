@@ -321,6 +321,7 @@ fn cured(finding: &Finding) -> Vec<String> {
 const ROWS: &[Row] = &[
     ("open files", |r| r.open_files = Some((64, 100)), Severity::Bad,
         "it will not start", "ulimit -n 275 where it is started, or LimitNOFILE=275 in its unit"),
+    ("open files", |r| r.open_files = Some((64, 275)), Severity::Fine, "raises the soft limit", ""),
     ("open files", |r| (r.open_files, r.may_raise) = (Some((64, 100)), Some(true)), Severity::Note,
         "raises the hard limit", ""),
     ("open files", |r| (r.open_files, r.may_raise) = (Some((64, 100)), None), Severity::Bad,

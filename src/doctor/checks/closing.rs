@@ -45,7 +45,7 @@ pub(super) fn max_orphans(case: &Case<'_>) -> Option<Finding> {
     };
     Some(
         finding
-            .or(sysctl("net.ipv4.tcp_max_orphans", need))
+            .or(sysctl("net.ipv4.tcp_max_orphans", &need))
             .or(Cure::Other("a build without no-lingclose".to_owned())),
     )
 }
@@ -92,7 +92,7 @@ pub(super) fn max_tw_buckets(case: &Case<'_>) -> Option<Finding> {
         "Up to {need} clients have everything and send no FIN for linger.kernel_fin_wait_s, if \
          every slot closes once a second"
     );
-    let better = sysctl("net.ipv4.tcp_max_tw_buckets", need);
+    let better = sysctl("net.ipv4.tcp_max_tw_buckets", &need);
     Some(if most >= need {
         Finding::fine(value, format!("{left}."))
     } else if most >= slots {
@@ -111,7 +111,7 @@ pub(super) fn max_tw_buckets(case: &Case<'_>) -> Option<Finding> {
 pub(super) fn goodbye(case: &Case<'_>) -> Option<Finding> {
     let probe = case.readings.probe?;
     if is_unix_only(case) {
-        return Some(Finding::fine("tried", UNIX_ONLY));
+        return Some(Finding::fine("tried".to_owned(), UNIX_ONLY));
     }
     let lingers = case.teardown == Teardown::Linger;
     let plain = case.teardown == Teardown::Plain;
@@ -141,14 +141,14 @@ pub(super) fn goodbye(case: &Case<'_>) -> Option<Finding> {
     if !missing.is_empty() {
         let why = format!("This kernel lacks {}.", missing.join(", "));
         let cure = Cure::Other("run it on a kernel of Linux itself".to_owned());
-        return Some(Finding::bad("broken", why).or(cure));
+        return Some(Finding::bad("broken".to_owned(), why).or(cure));
     }
     if !probe.lingers {
         let why = "This kernel lacks TCP_LINGER2: a client that sends no FIN stays with it for \
                    net.ipv4.tcp_fin_timeout.";
-        let shorter = sysctl("net.ipv4.tcp_fin_timeout", case.config.linger2_s);
-        return Some(Finding::warn("short of TCP_LINGER2", why).or(shorter));
+        let shorter = sysctl("net.ipv4.tcp_fin_timeout", &case.config.linger2_s);
+        return Some(Finding::warn("short of TCP_LINGER2".to_owned(), why).or(shorter));
     }
     let why = "Two sockets on the loopback did what this build needs of the kernel.";
-    Some(Finding::fine("tried", why))
+    Some(Finding::fine("tried".to_owned(), why))
 }

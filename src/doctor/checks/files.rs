@@ -68,7 +68,7 @@ pub(super) fn nr_open(case: &Case<'_>) -> Option<Finding> {
     let why = format!("{need} are needed, and no limit of open files goes above it: no start.");
     Some(
         Finding::bad(value, why)
-            .or(sysctl("fs.nr_open", need))
+            .or(sysctl("fs.nr_open", &need))
             .or_if(connections(fitting(case, need, most))),
     )
 }
@@ -84,7 +84,7 @@ pub(super) fn file_max(case: &Case<'_>) -> Option<Finding> {
         return Some(Finding::fine(value, why));
     }
     // What others take is not ours to know: as much again.
-    let better = sysctl("fs.file-max", taken.saturating_add(need).saturating_mul(2));
+    let better = sysctl("fs.file-max", &taken.saturating_add(need).saturating_mul(2));
     let finding = if most < need {
         let why = format!(
             "All processes together, and adieu alone needs {need}: clients wait in the queue for \

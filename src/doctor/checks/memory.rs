@@ -14,7 +14,7 @@ const TOTAL_MIB_MIN: u64 = 5;
 /// Three quarters of what is there, in whole MiB: the rest is for others.
 fn smaller(there: u64) -> Cure {
     match (there / 4).saturating_mul(3) >> 20 {
-        mib if mib >= TOTAL_MIB_MIN => key("memory.total", format!("{mib}MiB")),
+        mib if mib >= TOTAL_MIB_MIN => key("memory.total", &format!("{mib}MiB")),
         _ => Cure::Other("lower memory.backlog and memory.connections; see adieu -t".to_owned()),
     }
 }
@@ -88,7 +88,7 @@ pub(super) fn group(case: &Case<'_>) -> Option<Finding> {
     let value = match (group.max_bytes, group.high_bytes) {
         (None, None) => {
             return Some(Finding::fine(
-                "no limit",
+                "no limit".to_owned(),
                 "Nothing bounds it but the system.",
             ));
         }
@@ -167,7 +167,7 @@ pub(super) fn tcp_mem(case: &Case<'_>) -> Option<Finding> {
     let left = pressure.saturating_mul(page).saturating_sub(queued);
     Some(
         finding
-            .or(sysctl("net.ipv4.tcp_mem", three(better)))
+            .or(sysctl("net.ipv4.tcp_mem", &three(better)))
             .or_if(connections(left / each.max(1))),
     )
 }

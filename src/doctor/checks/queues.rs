@@ -51,9 +51,9 @@ fn capped(most: u64, size: u64, [name, set_by, what]: [&str; 3]) -> Finding {
         return Finding::fine(value, format!("{set_by}={size} is not cut by it."));
     }
     let why = format!("The kernel cuts {set_by}={size} to it: {what}.");
-    let smaller = (most >= SIZE_BYTES_MIN).then(|| key(set_by, most));
+    let smaller = (most >= SIZE_BYTES_MIN).then(|| key(set_by, &most));
     Finding::warn(value, why)
-        .or(sysctl(name, size))
+        .or(sysctl(name, &size))
         .or_if(smaller)
 }
 
@@ -71,7 +71,7 @@ pub(super) fn tcp_rmem(case: &Case<'_>) -> Option<Finding> {
         default.min(WAITING_DEFAULT_BYTES),
         most.max(LEAST_BYTES),
     ];
-    let better = sysctl("net.ipv4.tcp_rmem", three(better));
+    let better = sysctl("net.ipv4.tcp_rmem", &three(better));
     if default > WAITING_DEFAULT_BYTES {
         let waiting = plan::waiting(case.config, case.config.listen.len());
         let more = shown((default - WAITING_DEFAULT_BYTES).saturating_mul(waiting));
@@ -100,7 +100,7 @@ pub(super) fn tcp_wmem(case: &Case<'_>) -> Option<Finding> {
     if least < LEAST_BYTES {
         let better = three([LEAST_BYTES, default.max(LEAST_BYTES), most.max(LEAST_BYTES)]);
         let finding = Finding::warn(value, starved("send"));
-        return Some(finding.or(sysctl("net.ipv4.tcp_wmem", better)));
+        return Some(finding.or(sysctl("net.ipv4.tcp_wmem", &better)));
     }
     let why = "adieu sets the size itself (memory.send_bytes); only the first number counts: what \
                each socket gets when memory is short.";
@@ -127,10 +127,10 @@ pub(super) fn somaxconn(case: &Case<'_>) -> Option<Finding> {
         "The kernel cuts memory.backlog={backlog} to it: of many who come at once more must knock \
          again, a second later."
     );
-    let smaller = (most > 0).then(|| key("memory.backlog", most));
+    let smaller = (most > 0).then(|| key("memory.backlog", &most));
     Some(
         Finding::warn(value, why)
-            .or(sysctl("net.core.somaxconn", backlog))
+            .or(sysctl("net.core.somaxconn", &backlog))
             .or_if(smaller),
     )
 }
@@ -151,5 +151,5 @@ pub(super) fn abort_on_overflow(case: &Case<'_>) -> Option<Finding> {
         "Who finds the queue full (memory.backlog={backlog}) is reset: while all slots are taken, \
          clients report errors instead of waiting."
     );
-    Some(Finding::warn(value, why).or(sysctl("net.ipv4.tcp_abort_on_overflow", 0)))
+    Some(Finding::warn(value, why).or(sysctl("net.ipv4.tcp_abort_on_overflow", &0)))
 }
