@@ -26,7 +26,7 @@ pub enum Command {
     Test(Box<Setup>),
     /// Print [`version`].
     Version,
-    /// Print [`help`].
+    /// Print [`help()`].
     Help,
     /// Do this, by the arguments behind its name, and exit.
     Errand(Errand, Vec<OsString>),
