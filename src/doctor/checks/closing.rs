@@ -19,7 +19,8 @@ pub(super) fn max_orphans(case: &Case<'_>) -> Option<Finding> {
     }
     match case.teardown {
         Teardown::Linger | Teardown::SoLinger => {
-            let why = "This build closes when all is acknowledged, or resets: it leaves no orphan.";
+            let why = "This build closes when all is acknowledged, or resets: at most who gives \
+                       way while idle leaves an orphan.";
             return Some(Finding::fine(value, why));
         }
         Teardown::Plain => {}
