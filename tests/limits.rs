@@ -11,7 +11,9 @@
     reason = "a test fails by panicking, and has a deadline of its own"
 )]
 
-use adieu::config::plan::{receive_peak_bytes, send_peak_bytes};
+mod common;
+
+use adieu::config::plan::{receive_peak_bytes, send_peak_bytes, waiting_peak_bytes};
 use adieu::sys::socket;
 use std::io::{ErrorKind, Write};
 use std::net::TcpStream;
@@ -107,5 +109,28 @@ fn what_a_peer_pins_by_not_reading_lies_below_the_plan() {
                 "size {size}, pieces of {piece}"
             );
         }
+    }
+}
+
+/// Who waits to be accepted has the default size, as one has that was accepted and not told yet.
+#[test]
+fn what_a_peer_pins_while_it_waits_lies_below_the_plan() {
+    let sizes = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_rmem").unwrap();
+    let default = sizes.split_whitespace().nth(1).unwrap();
+    if default != "131072" {
+        let why = format!("the second number of tcp_rmem is {default}, not 131072");
+        common::skip("what_a_peer_pins_while_it_waits_lies_below_the_plan", &why);
+        return;
+    }
+    let plan = waiting_peak_bytes();
+    for piece in [1, 1448, 65536] {
+        let (server, mut client) = pair();
+        let bytes = vec![b'x'; piece];
+        let peak = fill(
+            || client.write(&bytes),
+            || socket::memory(server.as_fd()).unwrap().receive_bytes,
+        );
+        println!("waiting, pieces of {piece:>6}: peak {peak:>7}, plan {plan:>7}");
+        assert!(peak > 0 && u64::from(peak) <= plan, "pieces of {piece}");
     }
 }

@@ -242,7 +242,7 @@ impl Default for Config {
             buffer_bytes: 8192, // Apache's and nginx's longest request line
             connections_per_address: 0,
             memory_total_bytes: 0,
-            backlog: 16,          // each waiting connection may pin 132 kB
+            backlog: 16,          // each waiting connection may pin 245 kB
             receive_bytes: 16384, // smaller ones double the cost of a byte
             send_bytes: 16384,    // no loss on a local network; the kernel doubles it
             linger2_s: 5,         // survives two lost packets; 256 bytes per silent peer

@@ -1,5 +1,6 @@
 //! What the tests of this directory share: sockets, a directory, a wait with a deadline.
 
+use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -23,6 +24,12 @@ pub(super) fn until(mut condition: impl FnMut() -> bool) {
         );
         std::thread::yield_now();
     }
+}
+
+/// Writes until it hears that nobody reads any more. A child that another test has just forked may
+/// hold the other end until it execs.
+pub(super) fn broken(mut write: impl FnMut() -> io::Result<usize>) {
+    until(|| write().is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe));
 }
 
 /// A directory that goes with the test.
