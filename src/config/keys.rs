@@ -272,7 +272,7 @@ pub const KEYS: &[Key] = &[
     number!("timeout.handover_ms", Milliseconds, 0, HOUR_MS, Reload, limits.handover_ms,
         "A server that handed over ends every connection after this."),
     number!("timeout.orphan_ms", Milliseconds, 100, HOUR_MS, Reload, limits.orphan_ms,
-        "Build no-lingclose: unsent bytes stay in the kernel this long."),
+        "How long the kernel sends on for a socket that nobody has any more."),
     other!(Server, "keepalive.enabled", Kind::Switch, Reload, limits.keepalive,
         "Keep connections open after a response.",
         Value::Switch(on) => on, |v: &bool| Value::Switch(*v)),

@@ -33,11 +33,11 @@ impl Connection {
             return;
         }
         match state::deadline(self.state) {
-            Deadline::Idle => self.idle_over(queues, turn),
+            Deadline::Idle => self.idle_over(turn),
             // A head that has come is answered, however late we are.
             Deadline::Head if self.found != Found::More => {}
             // Blank lines behind the last request are no beginning of another.
-            Deadline::Head if self.scan.is_blank() => self.idle_over(queues, turn),
+            Deadline::Head if self.scan.is_blank() => self.idle_over(turn),
             Deadline::Head => self.refusal = Some(Reject::LateHead),
             Deadline::Verdict => self.refusal = Some(Reject::LateVerdict),
             Deadline::Queue => self.refusal = Some(Reject::NoPlace),
@@ -105,11 +105,11 @@ impl Connection {
         self.checkpoint = turn.now.after(turn.limits.write_ms / WRITE_LOOKS);
     }
 
-    fn idle_over(&mut self, queues: Queues, turn: &Turn<'_>) {
+    fn idle_over(&mut self, turn: &Turn<'_>) {
         self.drop_bytes();
         self.linger = Linger::new(Some(0), turn.limits);
         if self.teardown == Teardown::Plain {
-            self.over = Some((CloseReason::Plain, self.parting(queues, turn.limits)));
+            self.over = Some((CloseReason::Plain, How::Bounded(turn.limits.orphan_ms)));
         }
         self.go(Event::IdleOver, turn);
     }
@@ -119,7 +119,7 @@ impl Connection {
     pub fn stop(&mut self, queues: Queues, turn: &Turn<'_>) {
         let asked = queues.unread > 0; // its request has come: that is still served
         if self.state == State::Idle && !asked {
-            self.idle_over(queues, turn);
+            self.idle_over(turn);
         } else if self.state == State::Rest {
             self.end_rest(turn);
         }
@@ -164,7 +164,7 @@ impl Connection {
     pub fn evict(&mut self, queues: Queues, turn: &Turn<'_>) {
         let (event, how) = match self.state {
             State::Relay | State::Respond => (Event::Stuck, How::Reset),
-            State::Linger if queues.unacknowledged > 0 => (Event::Evicted, How::Reset),
+            State::Linger => (Event::Evicted, undelivered(queues)),
             State::Idle
             | State::Head
             | State::Verify
@@ -173,8 +173,7 @@ impl Connection {
             | State::Store
             | State::Script
             | State::Rest
-            | State::Linger
-            | State::Closed => (Event::Evicted, self.parting(queues, turn.limits)),
+            | State::Closed => (Event::Evicted, How::Bounded(turn.limits.orphan_ms)),
         };
         self.end(event, CloseReason::Evicted, how, turn);
     }
@@ -220,7 +219,13 @@ impl Connection {
         if self.state == State::Closed {
             return;
         }
-        let how = self.given_up(undelivered(queues));
+        // Before a goodbye our FIN is still to be sent, and nobody may be there any more.
+        let says_fin = queues.unacknowledged == 0 && self.state != State::Linger;
+        let how = match says_fin {
+            true => How::Bounded(turn.limits.orphan_ms),
+            false => undelivered(queues),
+        };
+        let how = self.given_up(how);
         self.end(Event::Cut, CloseReason::Stopped, how, turn);
     }
 
@@ -243,7 +248,8 @@ impl Connection {
         }
     }
 
-    /// A close that leaves the delivery to the kernel, bounded if something is undelivered.
+    /// A close behind the peer's FIN. It leaves the delivery to the kernel, bounded if something is
+    /// undelivered; else the peer was there just now, and acknowledges our FIN alone.
     pub(super) fn parting(&self, queues: Queues, limits: &Limits) -> How {
         if queues.unacknowledged > 0 {
             How::Bounded(limits.orphan_ms)

@@ -48,7 +48,8 @@ pub struct Limits {
     pub linger_bytes: u64,
     /// What SO_LINGER is set to before close in the `so-linger` flavour, seconds.
     pub so_linger_s: u16,
-    /// The plain flavour bounds an orphan with unsent bytes by this TCP_USER_TIMEOUT.
+    /// Most time that the kernel sends on for a connection that nobody owns any more: its last
+    /// bytes, or our FIN alone (TCP_USER_TIMEOUT).
     pub orphan_ms: u32,
     /// A stopping server ends every connection after this.
     pub stop_ms: u32,

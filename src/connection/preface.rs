@@ -59,7 +59,8 @@ impl Connection {
     /// never been accepted.
     pub fn turn_away(&mut self, turn: &Turn<'_>) {
         if self.state != State::Closed {
-            self.end(Event::Cut, CloseReason::ShareSpent, How::Plain, turn);
+            let how = How::Bounded(turn.limits.orphan_ms);
+            self.end(Event::Cut, CloseReason::ShareSpent, how, turn);
         }
     }
 

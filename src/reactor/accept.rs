@@ -133,7 +133,7 @@ impl<N: Net> Reactor<N> {
         let counted = Key::of(&peer).filter(|_| !self.proxies.trusts(&peer));
         if self.addresses.count(counted) >= self.per_address && !self.evict_own(counted, turn) {
             self.counters.refuse_address();
-            self.net.close(socket, How::Plain);
+            self.net.close(socket, How::Bounded(turn.limits.orphan_ms));
             return;
         }
         let mut connection = Connection::new(self.teardown, turn);

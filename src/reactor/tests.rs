@@ -257,7 +257,7 @@ fn one_address_has_its_share_and_the_others_theirs() {
         "two of the first address, one of the second"
     );
     assert_eq!(reactor.counters().value("", "refused-address"), Some(1));
-    assert_eq!(reactor.net().closed, [How::Plain]);
+    assert_eq!(reactor.net().closed, [How::Bounded(30_000)]);
 }
 
 #[test]

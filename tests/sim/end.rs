@@ -123,6 +123,12 @@ impl End {
         self.reset || self.fin_wanted || self.space() >= self.send_bytes / 3
     }
 
+    /// The peer may be gone: closed now, it would send the rest, or the FIN alone, for long.
+    pub(crate) fn may_be_left_alone(&self) -> bool {
+        let peer_was_here = self.fin_acked() || (self.fin_seen && self.unacknowledged() == 0);
+        !self.reset && !peer_was_here
+    }
+
     pub(crate) fn space(&self) -> usize {
         self.send_bytes
             .saturating_sub(self.unacknowledged() as usize)

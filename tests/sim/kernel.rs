@@ -440,12 +440,13 @@ impl Net for FakeNet {
         let mut world = self.enter();
         let at = socket.0;
         let unacknowledged = world.tcp.end(at, SERVER).unacknowledged();
+        let alone = world.tcp.end(at, SERVER).may_be_left_alone() && !world.clients[at].unlucky;
         world.note(|| format!("{at}: close {how:?}, {unacknowledged} unacknowledged"));
         world.forget(at);
         let resets = world.tcp.resets[SERVER];
         match how {
             How::Reset => world.tcp.abort(at, SERVER),
-            How::Plain if unacknowledged > 0 => {
+            How::Plain if alone => {
                 world.fault(format!("{at}: an orphan without a bound"));
             }
             How::KernelLinger(_) if unacknowledged > 0 => {
