@@ -1,7 +1,7 @@
 //! adieu: a small HTTP/1.1 server for embedded Linux.
 //!
 //! The map of the crate. Imports point one way:
-//! `main -> config, doctor, reactor, service`;
+//! `main -> config, doctor, reactor, service, status`; `status -> config, sys`;
 //! `doctor -> connection (types), config (read only), sys`;
 //! `service -> reactor, helper, script, site, report, config, sys`;
 //! `reactor -> site, helper, script, connection, report, config, sys`;
@@ -20,4 +20,5 @@ pub mod report;
 pub mod script;
 pub mod service;
 pub mod site;
+pub mod status;
 pub mod sys;

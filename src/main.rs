@@ -4,7 +4,7 @@ use adieu::cli::{self, Command, Errand, Start};
 use adieu::config::StartError;
 use adieu::reactor::{self, teardown};
 use adieu::report::sink;
-use adieu::{doctor, service};
+use adieu::{doctor, service, status};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -30,6 +30,7 @@ fn run() -> Result<u8, StartError> {
             cli::say(&setup.to_string())?;
         }
         Command::Errand(Errand::Doctor, behind) => return doctor(behind),
+        Command::Errand(Errand::Status, behind) => cli::say(&status::run(behind)?)?,
         Command::Serve(setup, start) => {
             // The same flags, and the file as it is then.
             let reread = move || match cli::parse(arguments.clone(), &reactor::sizes())? {

@@ -245,7 +245,7 @@ fn read_status(stream: &mut TcpStream, head_only: bool) -> u16 {
 }
 
 /// Reads a chunk; the bytes of its content, 0 in the last.
-fn read_chunk(stream: &mut TcpStream) -> u64 {
+fn read_chunk(stream: &mut impl Read) -> u64 {
     let mut line = Vec::new();
     while !line.ends_with(b"\r\n") {
         let mut byte = [0];
@@ -258,7 +258,7 @@ fn read_chunk(stream: &mut TcpStream) -> u64 {
     size
 }
 
-fn skip_bytes(stream: &mut TcpStream, bytes: u64) {
+fn skip_bytes(stream: &mut impl Read, bytes: u64) {
     let read = std::io::copy(&mut stream.take(bytes), &mut std::io::sink());
     assert_eq!(read.unwrap(), bytes);
 }
@@ -416,4 +416,39 @@ fn uploads_allocate_nothing() {
         uploads(&server, &root, &body);
     }
     assert_eq!(server.calls() - before, 0, "uploads allocate nothing");
+}
+
+#[test]
+fn the_status_allocates_nothing() {
+    if !adieu::config::status::BUILT {
+        println!("SKIP the_status_allocates_nothing: this build does not show its status");
+        return;
+    }
+    let root = Root::new();
+    let mut config = config(&root);
+    let socket = root.path().join("status");
+    config.status.path = "/-/status".to_owned();
+    config.status.socket = socket.to_str().unwrap().to_owned();
+    // Else every client is somebody behind a proxy.
+    config.trusted = Networks::default();
+    let server = Counted::start(config);
+    let before = server.calls();
+    let ask = |path: String| -> Vec<u8> {
+        format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").into_bytes()
+    };
+    for _ in 0..50 {
+        let mut stream = server.connect();
+        let mut own = std::os::unix::net::UnixStream::connect(&socket).expect("a connection");
+        own.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        for form in ["", "/json", "/metrics", "/text"] {
+            stream.write_all(&ask(format!("/-/status{form}"))).unwrap();
+            assert_eq!(read_status(&mut stream, false), 200, "{form}");
+            let path = if form.is_empty() { "/" } else { form };
+            own.write_all(&ask(path.to_owned())).unwrap();
+            let head = read_answer(&mut own, true);
+            assert_eq!(head.status, 200, "{form}");
+            while read_chunk(&mut own) > 0 {}
+        }
+    }
+    assert_eq!(server.calls() - before, 0, "400 answers allocate nothing");
 }

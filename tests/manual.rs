@@ -12,6 +12,7 @@ use adieu::cli::{ERRANDS, FLAGS};
 use adieu::config::Config;
 use adieu::config::keys::{Apply, KEYS, Key};
 use adieu::config::value::{Kind, Unit};
+use adieu::status;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -120,13 +121,15 @@ fn program() -> String {
         page.item(errand.name, errand.behind, errand.meaning);
     }
     doctor(&mut page);
+    watching(&mut page);
     service(&mut page);
     page.section("EXIT STATUS");
     for (code, text) in [
-        ("0", "Stopped."),
+        ("0", "Stopped; of adieu status: the server answered."),
         (
             "1",
-            "The system refused: an address in use, a directory that is not there.",
+            "The system refused: an address in use, a directory that is not there; of adieu \
+             status: no answer.",
         ),
         ("2", "Wrong command line."),
         (
@@ -160,6 +163,21 @@ fn program() -> String {
     page.section("SEE ALSO");
     page.text("adieu.toml(5)");
     page.0
+}
+
+/// What shows the status.
+fn watching(page: &mut Page) {
+    page.section("THE STATUS");
+    page.text(
+        "adieu status prints what a running server is doing: slots by state, counters, goodbyes, \
+         the sockets of its ports in the kernel, and the memory plan beside what is used. SOCKET \
+         is its status.socket, URL its status.path, such as http://127.0.0.1:8080/-/status. \
+         Without both it looks where the configuration of -c says, or at /run/adieu/status.",
+    );
+    for flag in status::FLAGS {
+        let short = flag.short.map_or_else(String::new, |c| format!("-{c}, "));
+        page.item(&format!("{short}--{}", flag.long), flag.value, flag.meaning);
+    }
 }
 
 /// The flags and the errands, in short.

@@ -25,7 +25,9 @@ const COLUMNS_MAX: usize = 100;
 const ROOMS: &[(&str, &[&str], &[&str])] = &[
     (
         "main",
-        &["cli", "config", "doctor", "reactor", "report", "service"],
+        &[
+            "cli", "config", "doctor", "reactor", "report", "service", "status",
+        ],
         &[],
     ),
     ("doctor", &["connection", "config", "sys"], &[]),
@@ -37,6 +39,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
         &["log"],
     ),
     ("cli", &["config"], &["lexopt"]),
+    ("status", &["config", "sys"], &["lexopt"]),
     ("config", &["connection"], &["log", "toml_parser"]),
     ("connection", &[], &["httparse"]),
     (
@@ -104,6 +107,7 @@ const HEART_FORBIDS: &[&str] = &[
 const FEATURE_FILES: &[&str] = &[
     "src/reactor/teardown.rs",
     "src/config/file.rs",
+    "src/config/status.rs",
     "src/doctor/mod.rs",
     "src/helper/hash.rs",
     "src/site/basic.rs",

@@ -10,6 +10,8 @@ use std::ffi::OsString;
 pub enum Errand {
     /// Compare the system with a configuration.
     Doctor,
+    /// Show the status of a running server.
+    Status,
 }
 
 /// One of them, as help and manual show it.
@@ -31,6 +33,8 @@ pub const ERRANDS: &[Row] = &[
     Row { errand: Errand::Doctor, name: "doctor", behind: "[FLAGS]",
         meaning: "Compare the sysctls and limits of this system with what the configuration needs, \
             say what to change, and exit: 0 nothing, 3 it would be better, 4 it must be." },
+    Row { errand: Errand::Status, name: "status", behind: "[FLAGS] [SOCKET|URL]",
+        meaning: "Show what a running server is doing; adieu status --help lists its flags." },
 ];
 
 /// The errand that an argument names.

@@ -93,7 +93,7 @@ mod tests {
             (Kind::Lines(rule), _) => Value::Lines(vec![rule.example().to_owned()]),
             (Kind::Networks, _) => kind.parse("10.0.0.0/8").unwrap(),
             (Kind::Listen, _) => kind.parse("81").unwrap(),
-            (Kind::Mode, _) => kind.parse("0600").unwrap(),
+            (Kind::Mode, _) => kind.parse("0606").unwrap(),
             (kind, _) => kind.parse("else").unwrap(),
         }
     }

@@ -6,7 +6,9 @@
 
 use super::logs::{LogTarget, TARGETS};
 use super::pattern::Pattern;
-use super::{AccessFormat, Coding, Config, Dotfiles, SiteConfig, StartError, rules, service};
+use super::{
+    AccessFormat, Coding, Config, Dotfiles, SiteConfig, StartError, rules, service, status,
+};
 use crate::connection::limits::REPLY_ROOM_BYTES;
 use std::path::PathBuf;
 
@@ -57,6 +59,7 @@ pub(super) fn contradiction(config: &Config) -> Option<Contradiction> {
         .or_else(|| of_addresses(config))
         .or_else(|| of_logs(config))
         .or_else(|| service::contradiction(config))
+        .or_else(|| status::contradiction(config))
         .or_else(|| of_site("site", &config.site, config))
         .or_else(|| {
             let mut sites = config.sites.iter();

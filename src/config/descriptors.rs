@@ -10,6 +10,8 @@ use super::Config;
 const OWN: u64 = 16;
 /// Two pipes, and a directory or a body that is kept.
 const EACH_SCRIPT: u64 = 3;
+/// Of the status: the questions to the kernel, and two files of /proc.
+const STATUS: u64 = 3;
 
 /// The descriptors of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,12 +38,20 @@ impl Descriptors {
             false => directories,
         };
         let directories = u64::try_from(directories).unwrap_or(0).saturating_mul(2);
-        let own = OWN.saturating_add(listeners).saturating_add(directories);
+        let status = match config.shows_status() {
+            true => STATUS,
+            false => 0,
+        };
+        let own = OWN
+            .saturating_add(listeners)
+            .saturating_add(status)
+            .saturating_add(directories);
         // Each upload keeps the directory that its file belongs to.
         let need = u64::from(config.connections)
             .saturating_mul(2)
             .saturating_add(config.upload_places().into())
             .saturating_add(u64::from(config.script_places()).saturating_mul(EACH_SCRIPT))
+            .saturating_add(config.socket_slots().into())
             .saturating_add(own);
         Self { need, own }
     }

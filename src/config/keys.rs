@@ -358,6 +358,18 @@ pub const KEYS: &[Key] = &[
         Value::Word(word) => word, |v: &String| Value::Word(v.clone())),
     number!("service.ready_fd", Count, 0, 1023, Restart, service.ready_fd,
         "Descriptor that gets a line feed once the server serves (s6). 0: none."),
+    other!(Server, "status.path", Kind::Word, Reload, status.path,
+        "Path of the default site that shows the status, such as /-/status.",
+        Value::Word(word) => word, |v: &String| Value::Word(v.clone())),
+    other!(Server, "status.allow", Kind::Networks, Reload, status.allow,
+        "Who sees it there: networks, unix, all. To others there is no such path.",
+        Value::Networks(networks) => networks, |v: &Networks| Value::Networks(v.clone())),
+    other!(Server, "status.socket", Kind::Word, Restart, status.socket,
+        "Unix socket that shows the status, also when all slots are taken.",
+        Value::Word(word) => word, |v: &String| Value::Word(v.clone())),
+    other!(Server, "status.socket_mode", Kind::Mode, Restart, status.socket_mode,
+        "Permissions of that socket; who may write may ask.",
+        Value::Mode(mode) => mode, |v: &Mode| Value::Mode(*v)),
     other!(Server, "log.level", Kind::Choice(&["off", "error", "warn", "info", "debug"]), Reload,
         log_level, "What is logged.",
         Value::Choice(choice) => meant(LEVELS, choice)?, |v: &LevelFilter| word(LEVELS, v)),
@@ -407,7 +419,7 @@ mod tests {
                 sections.push(section);
             }
         }
-        assert_eq!(KEYS.len(), 86);
+        assert_eq!(KEYS.len(), 90);
     }
 
     #[test]

@@ -27,6 +27,7 @@ mod script;
 mod service;
 mod site;
 pub mod speaks;
+pub mod status;
 mod target;
 mod upload;
 pub mod value;
@@ -45,6 +46,7 @@ pub use plan::{Fixed, Plan, Sizes};
 pub use script::{ScriptConfig, ScriptRule};
 pub use service::{LISTENERS_MAX, Owner, ServiceConfig};
 pub use site::{Coding, Dotfiles, NamedSite, SiteConfig, Symlinks, UnknownHost};
+pub use status::StatusConfig;
 pub use target::Target;
 pub use upload::UploadRule;
 
@@ -105,6 +107,8 @@ pub struct Config {
     pub script: ScriptConfig,
     /// How it lives as a service.
     pub service: ServiceConfig,
+    /// Where its status is shown.
+    pub status: StatusConfig,
     /// Log level.
     pub log_level: log::LevelFilter,
     /// Where the log goes, as [`LogTarget::parse`] takes it.
@@ -251,6 +255,7 @@ impl Default for Config {
             upload_sync: false, // flash takes seconds, and a rename in order suffices mostly
             script: ScriptConfig::default(),
             service: ServiceConfig::default(),
+            status: StatusConfig::default(),
             log_level: log::LevelFilter::Info,
             log_target: "stderr".to_owned(),
             log_target_bytes: 256 << 10, // some thousand lines, and nobody comes to take them away

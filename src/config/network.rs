@@ -144,6 +144,16 @@ impl Networks {
         Ok(Self(members))
     }
 
+    /// Whoever is on this machine: the loopback, and unix sockets.
+    #[must_use]
+    pub fn own_machine() -> Self {
+        let (v4, v6) = (Ipv4Addr::new(127, 0, 0, 0), Ipv6Addr::LOCALHOST);
+        let networks = [(IpAddr::V4(v4), 8), (IpAddr::V6(v6), 128)];
+        let networks = networks.map(|(address, prefix)| Network { address, prefix });
+        let members = networks.map(Member::Network).into_iter();
+        Self(members.chain([Member::Unix]).collect())
+    }
+
     /// Nobody is in it.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -4,6 +4,7 @@
 //! Invariant: the sum grows with the number of connections and never overflows (it saturates).
 
 mod kernel;
+mod shown;
 
 pub use kernel::{
     connection_queues_bytes, queues_bytes, receive_peak_bytes, send_peak_bytes, waiting,
@@ -45,6 +46,8 @@ pub struct Sizes {
     pub access_line_bytes: usize,
     /// What the access log takes beside that.
     pub access_bytes: usize,
+    /// What is kept of an answer about the status, for each place.
+    pub status_bytes: usize,
     /// Blocks that do not depend on the number of connections.
     pub fixed: Vec<Fixed>,
 }
@@ -63,6 +66,7 @@ impl Sizes {
             through_bytes: 65_536,
             access_line_bytes: 450,
             access_bytes: 40_000,
+            status_bytes: 1200,
             fixed: vec![],
         }
     }
@@ -92,7 +96,7 @@ impl Line {
 }
 
 /// The memory plan of one configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// The lines, adieu's first, then the kernel's.
     pub lines: Vec<Line>,
@@ -192,6 +196,7 @@ fn own_lines(config: &Config, sizes: &Sizes) -> Vec<Line> {
     lines.extend(upload_lines(config, sizes));
     lines.extend(script_lines(config, sizes));
     lines.extend(access_lines(config, sizes));
+    lines.extend(shown::lines(config, sizes));
     let fixed = sizes.fixed.iter();
     lines.extend(fixed.map(|fixed| line(fixed.what, fixed.owner, 1, wide(fixed.bytes), "fixed")));
     if config.asks_who() {

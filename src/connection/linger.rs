@@ -131,6 +131,12 @@ impl Linger {
         self.remainder == Some(0)
     }
 
+    /// The write side was shut.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.unacknowledged != u32::MAX
+    }
+
     /// When the goodbye began.
     #[must_use]
     pub fn started(&self) -> Ms {

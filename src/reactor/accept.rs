@@ -100,11 +100,12 @@ impl<N: Net> Reactor<N> {
                     break;
                 }
                 // Nobody goes for a knock that is used up: who comes next knocks again.
-                if self.slots.is_full() && !self.net.waits(listener) {
+                let of_status = self.net.is_of_status(listener);
+                if self.slots.is_full(of_status) && !self.net.waits(listener) {
                     self.door.set(listener, false);
                     break;
                 }
-                if !self.has_room(turn) {
+                if !self.has_room(of_status, turn) {
                     break;
                 }
                 self.accept_one(listener, turn);
@@ -114,7 +115,10 @@ impl<N: Net> Reactor<N> {
 
     fn accept_one(&mut self, listener: u8, turn: &Turn<'_>) {
         match self.net.accept(listener) {
-            Ok((socket, peer)) => self.admit(socket, peer, turn),
+            Ok((socket, peer)) => {
+                let of_status = self.net.is_of_status(listener);
+                self.admit(socket, peer, of_status, turn);
+            }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 self.door.set(listener, false);
             }
@@ -128,7 +132,7 @@ impl<N: Net> Reactor<N> {
         }
     }
 
-    fn admit(&mut self, socket: N::Socket, peer: Peer, turn: &Turn<'_>) {
+    fn admit(&mut self, socket: N::Socket, peer: Peer, of_status: bool, turn: &Turn<'_>) {
         let peer = identity::client(peer);
         let counted = Key::of(&peer).filter(|_| !self.proxies.trusts(&peer));
         if self.addresses.count(counted) >= self.per_address && !self.evict_own(counted, turn) {
@@ -137,7 +141,7 @@ impl<N: Net> Reactor<N> {
             return;
         }
         let mut connection = Connection::new(self.teardown, turn);
-        if self.proxies.introduces(&peer) {
+        if self.proxies.introduces(&peer) && !of_status {
             connection = connection.with_preface();
         }
         let slot = Slot {
@@ -149,6 +153,7 @@ impl<N: Net> Reactor<N> {
             holds: None,
             offset: 0,
             buffer: None,
+            of_status,
             // Most clients have sent their request by now: reading at once saves a wake-up.
             ready: Ready {
                 read: true,
@@ -174,34 +179,43 @@ impl<N: Net> Reactor<N> {
         self.drive(index, turn);
     }
 
-    /// A slot is free, or somebody goes for it.
-    fn has_room(&mut self, turn: &Turn<'_>) -> bool {
-        if !self.slots.is_full() {
+    /// Somebody waits at a listener and finds a slot.
+    pub(super) fn may_accept(&self, now: Ms) -> bool {
+        let mut listeners = 0..self.net.listeners();
+        listeners.any(|listener| {
+            let of_status = self.net.is_of_status(listener);
+            self.door.is_ready_at(listener, now) && !self.slots.is_full(of_status)
+        })
+    }
+
+    /// A slot is free, or somebody goes for it: one of the same kind.
+    fn has_room(&mut self, of_status: bool, turn: &Turn<'_>) -> bool {
+        if !self.slots.is_full(of_status) {
             return true;
         }
-        if let Some((class, index)) = self.victim(turn, |_| true) {
+        if let Some((class, index)) = self.victim(turn, |slot| slot.of_status == of_status) {
             self.evict(index, class, turn);
-            return !self.slots.is_full();
+            return !self.slots.is_full(of_status);
         }
-        self.make_one_leave(turn);
-        if self.slots.is_full()
-            && let Some(index) = self.stuck(turn, false)
+        self.make_one_leave(of_status, turn);
+        if self.slots.is_full(of_status)
+            && let Some(index) = self.stuck(turn, false, of_status)
         {
             self.evict(index, Eviction::Stuck, turn);
         }
-        !self.slots.is_full()
+        !self.slots.is_full(of_status)
     }
 
     /// Nobody can go at once: the Head or Body that has come the least far is told goodbye, and its
     /// slot is free when that is acknowledged, or after a grace.
-    fn make_one_leave(&mut self, turn: &Turn<'_>) {
+    fn make_one_leave(&mut self, of_status: bool, turn: &Turn<'_>) {
         let leaving = self
             .slots
             .iter()
-            .filter(|(_, slot)| slot.state == State::Linger)
+            .filter(|(_, slot)| slot.state == State::Linger && slot.of_status == of_status)
             .count();
         let victim = self
-            .least_progress(turn.now, false)
+            .least_progress(turn.now, false, of_status)
             .filter(|_| leaving < BATCH);
         let Some(index) = victim else { return };
         if let Some(slot) = self.slots.get_mut(index) {
@@ -214,7 +228,8 @@ impl<N: Net> Reactor<N> {
     /// One client has its share: its own oldest idle or lingering connection goes, nobody else's.
     /// True: there is room in its share now. Not so if the one that was to go has just come alive.
     pub(super) fn evict_own(&mut self, key: Option<Key>, turn: &Turn<'_>) -> bool {
-        let Some((class, index)) = self.victim(turn, |counted| counted == key) else {
+        let Some((class, index)) = self.victim(turn, |slot| slot.counted == key && !slot.of_status)
+        else {
             return false;
         };
         self.evict(index, class, turn);
@@ -225,11 +240,11 @@ impl<N: Net> Reactor<N> {
     fn victim(
         &self,
         turn: &Turn<'_>,
-        may: impl Fn(Option<Key>) -> bool,
+        may: impl Fn(&Slot<N::Socket>) -> bool,
     ) -> Option<(Eviction, u16)> {
         self.slots
             .iter()
-            .filter(|(_, slot)| may(slot.counted))
+            .filter(|(_, slot)| may(slot))
             .filter_map(|(index, slot)| Some((rank(slot, turn)?, slot.since, index)))
             .min_by_key(|(class, since, _)| (place(*class), *since))
             .map(|(class, _, index)| (class, index))

@@ -35,6 +35,7 @@ pub(super) fn content_of(made: &site::Content) -> Content {
         | site::Content::Store(_)
         | site::Content::Script(_)
         | site::Content::NoPlace => Content::Page,
+        site::Content::Status(_) => Content::Pieces(None),
     }
 }
 
@@ -134,6 +135,7 @@ fn outcome(
 ) -> Outcome {
     match made {
         site::Content::Store(store) => Outcome::Keep(store),
+        site::Content::Status(_) => Outcome::Made(made), // its head is written
         site::Content::Later(ticket) => Outcome::AwaitVerdict(ticket),
         site::Content::NoPlace if !alone || scripts.takes_waiter(counted) => Outcome::AwaitPlace,
         site::Content::NoPlace => {
@@ -221,6 +223,7 @@ impl<N: Net> Reactor<N> {
             work: self.works.has_room(slot.counted),
             upload: self.uploads.has_room(slot.counted),
             script: site::ScriptMeans::of(frame, &mut server),
+            of_status: slot.of_status,
         };
         self.credentials.begin(index, alone);
         let counted = slot.counted;
@@ -230,6 +233,7 @@ impl<N: Net> Reactor<N> {
             Ok(client) => {
                 let credentials = &mut self.credentials;
                 let made = site.answer(&request, &client, means, credentials, turn, &mut reply);
+                let made = self.showings.begin(made, slot.of_status, &mut reply);
                 let places = (&mut self.scripts, at, alone);
                 outcome(made, places, (&request, client, counted), &mut reply, turn)
             }
@@ -287,6 +291,9 @@ impl<N: Net> Reactor<N> {
             }
             (site::Content::Pieces(pieces), Taken::Yes { pieces: true, .. }) => {
                 self.begin_pieces(index, pieces, turn);
+            }
+            (site::Content::Status(form), Taken::Yes { pieces: true, .. }) => {
+                self.begin_status(index, form, turn);
             }
             (site::Content::Pieces(pieces), Taken::Yes { .. } | Taken::Later | Taken::Body) => {
                 self.sites.current().release(pieces.work);

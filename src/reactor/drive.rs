@@ -141,6 +141,7 @@ impl<N: Net> Reactor<N> {
             Place::Work(_) => !more_to_come,
             Place::Upload(_) => !stores,
             Place::Script(_) => !(stores || scripts || more_to_come),
+            Place::Status(_) => !more_to_come,
         });
         let need = slot.connection.need(turn.limits);
         let wants_buffer =

@@ -5,6 +5,7 @@
 
 use super::net::Net;
 use super::{GRACE_MS, Reactor};
+use crate::config::status::BUILT;
 use crate::connection::How;
 use crate::connection::reason::CloseReason;
 use crate::connection::state::State;
@@ -13,9 +14,15 @@ use crate::connection::time::Ms;
 impl<N: Net> Reactor<N> {
     /// The Head, Body or Rest, older than a grace, that has come the least far. Where it is about
     /// buffers also the Store: there are few of them, but they take their time.
-    pub(super) fn least_progress(&self, now: Ms, holds_buffer: bool) -> Option<u16> {
+    pub(super) fn least_progress(
+        &self,
+        now: Ms,
+        holds_buffer: bool,
+        of_status: bool,
+    ) -> Option<u16> {
         self.slots
             .iter()
+            .filter(|(_, slot)| slot.of_status == of_status)
             .filter(|(_, slot)| match slot.state {
                 State::Head | State::Body | State::Rest => true,
                 State::Store => holds_buffer,
@@ -50,8 +57,13 @@ impl<N: Net> Reactor<N> {
             access.close(index, reason, how == How::Reset, now);
         }
         self.counters.close(reason);
-        self.counters
-            .discarded(slot.connection.linger().discarded_bytes());
+        let linger = slot.connection.linger();
+        self.counters.discarded(linger.discarded_bytes());
+        if BUILT && linger.has_begun() {
+            let lasted_ms = now.since(linger.started());
+            let goodbyes = &mut self.showings.goodbyes;
+            goodbyes.count(lasted_ms, linger.discarded_bytes());
+        }
         log::debug!("slot {index}: {}", reason.name());
         self.net.close(slot.socket, how);
         drop(slot.file);

@@ -58,7 +58,7 @@ impl Proxies {
         addresses: &mut Addresses,
         per_address: u16,
     ) -> Result<Client, Client> {
-        if !self.names(&slot.peer) {
+        if slot.of_status || !self.names(&slot.peer) {
             return Ok(slot.peer);
         }
         let client = site::forwarded::client(request, &slot.peer, self.speaks, &self.trusted);

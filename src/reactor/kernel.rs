@@ -8,12 +8,15 @@
 //! successor may have it.
 
 use super::control::{Asked, Control};
+use super::descriptors::enough_descriptors;
 use super::listeners::{Given, Ids, Listeners};
 use super::net::{EVENTS, Event, Net, Token};
-use crate::config::{Config, Descriptors, StartError};
+use super::survey::Surveyor;
+use crate::config::{Config, StartError};
 use crate::connection::How;
 use crate::connection::linger::Queues;
 use crate::connection::time::{Ms, plausible};
+use crate::report::status::Survey;
 use crate::sys::signal::{Signal, Signals};
 use crate::sys::socket::Peer;
 use crate::sys::{clock, file, socket};
@@ -40,6 +43,7 @@ pub struct Kernel {
     signals: Signals,
     listeners: Listeners,
     control: Option<Control>,
+    surveyor: Surveyor,
     /// For sockets that cannot throw away, and files that cannot be sent.
     scratch: Vec<u8>,
 }
@@ -74,12 +78,13 @@ impl Kernel {
         let signals = Signals::install().map_err(|error| system("no signal pipe", &error))?;
         let path = Some(&config.service.control).filter(|path| !path.is_empty());
         let control = path.map(|path| Control::open(Path::new(path), before.control));
-        let kernel = Self {
+        let mut kernel = Self {
             poll,
             events: Events::with_capacity(EVENTS),
             signals,
             listeners: Listeners::open(config, before.listeners, before.unix_owner)?,
             control: control.transpose()?,
+            surveyor: Surveyor::default(),
             scratch: vec![0; SCRATCH_BYTES],
         };
         for (fd, n) in kernel.listeners.fds().zip(0..) {
@@ -98,8 +103,15 @@ impl Kernel {
                     .map_err(|error| system("epoll", &error))?;
             }
         }
-        enough_descriptors(config, &kernel.listeners)?;
+        enough_descriptors(config, kernel.listeners.count())?;
+        kernel.prepare_survey(config);
         Ok(kernel)
+    }
+
+    /// Before the root directory may change: `/proc` is out of reach then.
+    fn prepare_survey(&mut self, config: &Config) {
+        let addresses: Vec<_> = self.addresses().collect();
+        self.surveyor.retune(config, addresses.into_iter());
     }
 
     /// The listeners that were taken over are ours now.
@@ -132,24 +144,6 @@ impl Kernel {
         self.poll
             .registry()
             .register(&mut SourceFd(&raw), mio::Token(token.pack()), interest)
-    }
-}
-
-/// There may be as many descriptors open as `config` needs.
-fn enough_descriptors(config: &Config, listeners: &Listeners) -> Result<(), StartError> {
-    let Descriptors { need, own } = Descriptors::of(config, listeners.count().into());
-    match crate::sys::limits::raise_open_files(need) {
-        Ok(limit) if limit >= need => Ok(()),
-        outcome => Err(StartError::runtime(
-            "memory.connections",
-            format!(
-                "{} connections need {need} descriptors (one each, one for its file, and {own}), \
-                 but the limit is {}",
-                config.connections,
-                outcome.map_or_else(|error| error.to_string(), |limit| limit.to_string()),
-            ),
-            "raise the hard limit of open files (ulimit -Hn), or lower memory.connections",
-        )),
     }
 }
 
@@ -198,6 +192,14 @@ impl Net for Kernel {
         self.listeners.waits(listener)
     }
 
+    fn is_of_status(&self, listener: u8) -> bool {
+        self.listeners.is_of_status(listener)
+    }
+
+    fn survey(&mut self, now: Ms) -> Option<Survey> {
+        self.surveyor.step(now, &mut self.scratch)
+    }
+
     fn pauses(error: &io::Error) -> bool {
         socket::accept_pauses(error)
     }
@@ -205,9 +207,10 @@ impl Net for Kernel {
     fn retune(&mut self, config: &Config) {
         self.listeners.set_linger2(config.linger2_s);
         // The first rule for uploads or scripts needs more.
-        if let Err(error) = enough_descriptors(config, &self.listeners) {
+        if let Err(error) = enough_descriptors(config, self.listeners.count()) {
             log::warn!("{error}");
         }
+        self.prepare_survey(config);
     }
 
     fn watch_helper(&mut self, fd: BorrowedFd<'_>) -> io::Result<()> {

@@ -66,7 +66,9 @@ impl<N: Net> Reactor<N> {
         let Some(slot) = self.slots.get_mut(index) else {
             return false;
         };
-        if slot.buffer.is_none() {
+        if slot.of_status && slot.buffer.is_none() {
+            slot.buffer = self.buffers.take_kept();
+        } else if slot.buffer.is_none() {
             let turn_has_come = self.waiting.first().is_none_or(|first| first == index);
             if whole || turn_has_come {
                 slot.buffer = self.buffers.take(whole);
@@ -156,7 +158,7 @@ impl<N: Net> Reactor<N> {
     /// In this order: the Head or Body that has come the least far (408 and goodbye); requests that
     /// stand behind a flowing file (written off); a response that nobody reads (RST).
     fn make_one_give(&mut self, turn: &Turn<'_>) -> bool {
-        if let Some(victim) = self.least_progress(turn.now, true) {
+        if let Some(victim) = self.least_progress(turn.now, true, false) {
             if let Some(slot) = self.slots.get_mut(victim) {
                 slot.connection.give_way(turn);
             }
@@ -167,7 +169,8 @@ impl<N: Net> Reactor<N> {
         let pipeline = self
             .slots
             .iter()
-            .find(|(_, slot)| slot.buffer.is_some() && slot.connection.holds_only_requests())
+            .filter(|(_, slot)| slot.buffer.is_some() && !slot.of_status)
+            .find(|(_, slot)| slot.connection.holds_only_requests())
             .map(|(index, _)| index);
         if let Some(victim) = pipeline {
             if let Some(slot) = self.slots.get_mut(victim) {
@@ -177,7 +180,7 @@ impl<N: Net> Reactor<N> {
             self.drive(victim, turn);
             return true;
         }
-        let stuck = self.stuck(turn, true);
+        let stuck = self.stuck(turn, true, false);
         if let Some(victim) = stuck {
             self.evict(victim, Eviction::Stuck, turn);
         }
@@ -186,7 +189,12 @@ impl<N: Net> Reactor<N> {
 
     /// The response whose acknowledgements have rested longest, at least one idle period. What is
     /// known of them is old, so they are looked at once more.
-    pub(super) fn stuck(&mut self, turn: &Turn<'_>, holds_buffer: bool) -> Option<u16> {
+    pub(super) fn stuck(
+        &mut self,
+        turn: &Turn<'_>,
+        holds_buffer: bool,
+        of_status: bool,
+    ) -> Option<u16> {
         let idle_ms = u64::from(turn.limits.linger_idle_ms);
         let rests_ms = |slot: &super::slots::Slot<N::Socket>| match slot.connection.state() {
             State::Relay | State::Respond => slot.connection.unmoved_ms(turn),
@@ -204,6 +212,7 @@ impl<N: Net> Reactor<N> {
         let (index, _) = self
             .slots
             .iter()
+            .filter(|(_, slot)| slot.of_status == of_status)
             .filter(|(_, slot)| !holds_buffer || slot.buffer.is_some())
             .filter(|(_, slot)| rests_ms(slot) >= idle_ms)
             .max_by_key(|(_, slot)| rests_ms(slot))?;

@@ -5,14 +5,16 @@
 //! what is queued from before gets them after accept; SO_RCVBUF is set after accept alone, for on a
 //! listener it would fix the window scale at 0.
 
+use super::bind::{is_at, open_tcp};
 use super::listen_fault::{IN_USE, IN_USE_OTHERWISE, IN_USE_UNANSWERED, cannot_listen};
-use crate::config::{Config, Listen, StartError, TcpListen};
+use crate::config::status::BUILT;
+use crate::config::{Config, Listen, Mode, StartError};
+use crate::sys::inherit;
 use crate::sys::socket::{self, Bound, Peer};
-use crate::sys::{inherit, interface};
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 /// Sockets that are listeners already.
 #[derive(Debug, Default)]
@@ -54,6 +56,8 @@ struct Listener {
     unix: bool,
     /// Its queue may hold connections from before its options were set.
     stale: bool,
+    /// It is `status.socket`.
+    of_status: bool,
     /// It is the server's before, too, until that lets go: nothing of it is changed.
     shared: bool,
 }
@@ -86,8 +90,12 @@ impl Listeners {
         };
         let (mut offered, in_use) = match given {
             Given::Exactly(sockets) => {
+                let status = Path::new(&config.status.socket);
                 for (socket, number) in sockets.into_iter().zip(LISTEN_FDS_START..) {
-                    listeners.inherit(socket, number)?;
+                    listeners.inherit(socket, number, status)?;
+                }
+                if !listeners.list.iter().any(|one| one.of_status) {
+                    listeners.add_status(config, None, owner, IN_USE_OTHERWISE)?;
                 }
                 return Ok(listeners);
             }
@@ -107,17 +115,68 @@ impl Listeners {
         }
         for (listen, fd) in config.listen.iter().zip(taken) {
             let listener = match fd {
-                Some(fd) => take(fd, listen, config),
-                None => {
-                    let listener = open(listen, config, owner, in_use)?;
-                    let prepared = listeners.prepare(&listener);
-                    prepared.map_err(|error| cannot_listen(listen, &error, in_use))?;
-                    listener
-                }
+                Some(fd) => take(fd, listen, config.unix_mode),
+                None => listeners.open_one(listen, config.unix_mode, config, owner, in_use)?,
             };
             listeners.list.push(listener);
         }
+        listeners.add_status(config, Some(&mut offered), owner, in_use)?;
         Ok(listeners)
+    }
+
+    /// Opens a listener, with all its options.
+    fn open_one(
+        &self,
+        listen: &Listen,
+        mode: Mode,
+        config: &Config,
+        owner: Option<Ids>,
+        in_use: &'static str,
+    ) -> Result<Listener, StartError> {
+        let listener = open(listen, mode, config, owner, in_use)?;
+        let prepared = self.prepare(&listener);
+        prepared.map_err(|error| cannot_listen(listen, &error, in_use))?;
+        Ok(listener)
+    }
+
+    /// Opens `status.socket`, or goes on with that of the server before.
+    fn add_status(
+        &mut self,
+        config: &Config,
+        offered: Option<&mut Vec<OwnedFd>>,
+        owner: Option<Ids>,
+        in_use: &'static str,
+    ) -> Result<(), StartError> {
+        if config.socket_slots() == 0 {
+            return Ok(());
+        }
+        let listen = Listen::Unix(PathBuf::from(&config.status.socket));
+        let taken = offered.and_then(|offered| {
+            let found = offered.iter().position(|fd| is_at(fd.as_fd(), &listen));
+            found.map(|index| offered.swap_remove(index))
+        });
+        let mode = config.status.socket_mode;
+        let listener = match taken {
+            Some(fd) => take(fd, &listen, mode),
+            None => {
+                let opened = self.open_one(&listen, mode, config, owner, in_use);
+                opened.map_err(|error| StartError {
+                    place: "status.socket".to_owned(),
+                    ..error
+                })?
+            }
+        };
+        self.list.push(Listener {
+            of_status: true,
+            ..listener
+        });
+        Ok(())
+    }
+
+    /// This is `status.socket`.
+    pub(super) fn is_of_status(&self, number: u8) -> bool {
+        let listener = self.list.get(usize::from(number));
+        BUILT && listener.is_some_and(|one| one.of_status)
     }
 
     /// What was taken from the server before is ours alone now.
@@ -137,7 +196,7 @@ impl Listeners {
     }
 
     /// Takes a socket of `LISTEN_FDS`, which came under this number.
-    fn inherit(&mut self, fd: OwnedFd, number: i32) -> Result<(), StartError> {
+    fn inherit(&mut self, fd: OwnedFd, number: i32, status: &Path) -> Result<(), StartError> {
         let fault = |what: String| {
             let cure = "let the socket unit have ListenStream= and Accept=no, and no other";
             StartError::runtime("LISTEN_FDS", format!("descriptor {number} {what}"), cure)
@@ -150,6 +209,7 @@ impl Listeners {
         let listener = Listener {
             fd,
             unix: matches!(bound, Bound::Unix(_)),
+            of_status: matches!(&bound, Bound::Unix(path) if path == status),
             stale: true,
             shared: false,
         };
@@ -234,8 +294,8 @@ impl Listeners {
     pub(super) fn places(&self) -> Vec<String> {
         let mut places = Vec::new();
         let mut others = Vec::new();
-        for fd in self.fds() {
-            match socket::bound(fd) {
+        for listener in self.list.iter().filter(|listener| !listener.of_status) {
+            match socket::bound(listener.fd.as_fd()) {
                 Ok(Bound::Tcp(address)) => places.push(format!("http://{address}/")),
                 Ok(Bound::Unix(path)) => others.push(format!("unix:{}", path.display())),
                 Err(error) => others.push(format!("an unknown place ({error})")),
@@ -247,13 +307,12 @@ impl Listeners {
 }
 
 /// The listener of the server before, as it is.
-fn take(fd: OwnedFd, listen: &Listen, config: &Config) -> Listener {
+fn take(fd: OwnedFd, listen: &Listen, wanted: Mode) -> Listener {
     let unix = match listen {
         Listen::Unix(path) => {
             // Changing them takes rights that are gone once this server serves.
             let mode = path.metadata().map(|found| found.mode() & 0o777);
-            if mode.is_ok_and(|mode| mode != config.unix_mode.bits()) {
-                let wanted = config.unix_mode;
+            if mode.is_ok_and(|mode| mode != wanted.bits()) {
                 log::warn!("{listen} keeps its permissions; {wanted} takes a stop and a start");
             }
             true
@@ -263,6 +322,7 @@ fn take(fd: OwnedFd, listen: &Listen, config: &Config) -> Listener {
     Listener {
         fd,
         unix,
+        of_status: false,
         stale: true,
         shared: true,
     }
@@ -271,6 +331,7 @@ fn take(fd: OwnedFd, listen: &Listen, config: &Config) -> Listener {
 /// Opens a listener that does not listen yet.
 fn open(
     listen: &Listen,
+    mode: Mode,
     config: &Config,
     owner: Option<Ids>,
     in_use: &'static str,
@@ -279,7 +340,7 @@ fn open(
     let (fd, unix) = match listen {
         Listen::Tcp(tcp) => (open_tcp(tcp, config.freebind).map_err(failed)?, false),
         Listen::Unix(path) => {
-            let fd = socket::bind_unix(path, config.unix_mode.bits()).map_err(failed)?;
+            let fd = socket::bind_unix(path, mode.bits()).map_err(failed)?;
             if let Some(Ids { uid, gid }) = owner {
                 socket::give_unix(path, uid, gid).map_err(|error| {
                     let what = format!("cannot give {} away: {error}", path.display());
@@ -293,59 +354,10 @@ fn open(
     Ok(Listener {
         fd,
         unix,
+        of_status: false,
         stale: false,
         shared: false,
     })
-}
-
-fn open_tcp(tcp: &TcpListen, freebind: bool) -> io::Result<OwnedFd> {
-    let address = scoped(tcp)?;
-    let on = tcp.interface.as_deref();
-    match socket::bind_tcp(&address, on, false) {
-        Err(error) if freebind && error.kind() == ErrorKind::AddrNotAvailable => {
-            let fd = socket::bind_tcp(&address, on, true)?;
-            log::warn!("{tcp}: no interface has this address yet; it is listened on all the same");
-            Ok(fd)
-        }
-        outcome => outcome,
-    }
-}
-
-/// The address, with the number of the interface that its scope names.
-fn scoped(tcp: &TcpListen) -> io::Result<SocketAddr> {
-    let mut address = tcp.address;
-    if let (SocketAddr::V6(v6), Some(name)) = (&mut address, &tcp.scope) {
-        v6.set_scope_id(interface::index(name)?);
-    }
-    Ok(address)
-}
-
-/// The socket is what this address of the configuration stands for. Port 0 is any.
-fn is_at(fd: BorrowedFd<'_>, listen: &Listen) -> bool {
-    match (socket::bound(fd), listen) {
-        (Ok(Bound::Tcp(bound)), Listen::Tcp(tcp)) => {
-            let scope = |address: &SocketAddr| match address {
-                SocketAddr::V4(_) => 0,
-                SocketAddr::V6(v6) => v6.scope_id(),
-            };
-            scoped(tcp).is_ok_and(|wanted| {
-                let port = [0, bound.port()].contains(&wanted.port());
-                let on = interface::bound_to(fd).unwrap_or_default();
-                let interface = match &tcp.interface {
-                    Some(name) => on == *name,
-                    // A scope binds to its interface as well.
-                    None => {
-                        let of_scope = || interface::index(&on).is_ok_and(|i| i == scope(&wanted));
-                        on.is_empty() || of_scope()
-                    }
-                };
-                let address = bound.ip() == wanted.ip() && scope(&bound) == scope(&wanted);
-                address && port && interface
-            })
-        }
-        (Ok(Bound::Unix(bound)), Listen::Unix(path)) => bound == *path,
-        (Ok(_), _) | (Err(_), _) => false,
-    }
 }
 
 /// Several segments fit the receive buffer, which the kernel doubles. Where one fills it (the

@@ -11,9 +11,11 @@ mod accept;
 mod access;
 mod addresses;
 mod answer;
+mod bind;
 mod buffers;
 mod clock;
 pub mod control;
+mod descriptors;
 mod drive;
 mod home;
 mod identity;
@@ -28,7 +30,9 @@ mod reload;
 pub mod scripts;
 mod sizes;
 mod slots;
+mod status;
 mod stop;
+mod survey;
 pub mod teardown;
 mod timers;
 mod uploads;
@@ -60,6 +64,7 @@ use reload::Sites;
 use scripts::Scripts;
 pub use sizes::sizes;
 use slots::Slots;
+use status::Showings;
 use std::io;
 use std::rc::Rc;
 use stop::Stop;
@@ -92,6 +97,7 @@ pub struct Reactor<N: Net> {
     /// When it was last told that one could not be written.
     full_told: Ms,
     scripts: Scripts,
+    showings: Showings,
     /// Through which bodies flow that are kept; empty where none are.
     through: Vec<u8>,
     timers: Timers,
@@ -128,7 +134,8 @@ impl<N: Net> Reactor<N> {
     pub fn new(mut net: N, site: Site, config: &Config, teardown: Teardown) -> Self {
         let mut config = config.clone();
         config.settle();
-        let slots = config.connections;
+        let kept = config.socket_slots();
+        let slots = config.connections.saturating_add(kept);
         let now = net.now();
         let door = Door::new(net.listeners());
         let seed = u32::try_from(net.wall_s().unwrap_or(0) & 0xffff_ffff).unwrap_or(1);
@@ -137,15 +144,25 @@ impl<N: Net> Reactor<N> {
             reread: None,
             teardown,
             limits: Rc::new(config.limits.clone()),
-            slots: Slots::new(slots),
-            buffers: Buffers::new(config.buffers, config.buffer_bytes, slots),
-            works: Places::new(config.buffers, config.connections_per_address, slots),
+            slots: Slots::new(config.connections, kept),
+            buffers: Buffers::new(
+                config.buffers,
+                config.buffer_bytes,
+                config.connections,
+                kept,
+            ),
+            works: Places::new(
+                config.buffers,
+                config.connections_per_address,
+                config.connections,
+            ),
             full_told: Ms(0),
             uploads: Places::new(
                 config.upload_places(),
                 config.connections_per_address,
-                slots,
+                config.connections,
             ),
+            showings: Showings::new(&config, now),
             scripts: Scripts::new(&config),
             through: uploads::room(&config),
             timers: Timers::new(slots, now),
@@ -281,8 +298,7 @@ impl<N: Net> Reactor<N> {
 
     /// How long poll may sleep.
     fn timeout_ms(&self, now: Ms) -> Option<u32> {
-        let may_accept = self.door.is_ready(now) && !self.slots.is_full();
-        if !self.runnable.is_empty() || may_accept {
+        if !self.runnable.is_empty() || self.may_accept(now) {
             return Some(0);
         }
         let mut sleep_ms = self.timers.sleep_ms(now);

@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::connection::How;
 use crate::connection::linger::Queues;
 use crate::connection::time::Ms;
+use crate::report::status::Survey;
 use crate::sys::signal::Signal;
 use crate::sys::socket::Peer;
 use std::io;
@@ -152,6 +153,16 @@ pub trait Net {
 
     /// Whether a connection waits in this listener's queue.
     fn waits(&mut self, listener: u8) -> bool;
+
+    /// Whether this listener is that of `status.socket`.
+    fn is_of_status(&self, _: u8) -> bool {
+        false
+    }
+
+    /// What the kernel says of our sockets; `None`: there is more to hear in the next turn.
+    fn survey(&mut self, _: Ms) -> Option<Survey> {
+        Some(Survey::default())
+    }
 
     /// Whether this error of `accept` means that the system is short of something.
     fn pauses(error: &io::Error) -> bool;

@@ -14,6 +14,8 @@ pub(super) enum Place {
     Upload(u16),
     /// The script that makes its answer.
     Script(u16),
+    /// Its answer about the status.
+    Status(u16),
 }
 
 /// A table. Last in, first out.
@@ -23,6 +25,8 @@ pub(super) struct Places<T> {
     free: Vec<u16>,
     /// Most places of one client.
     share: usize,
+    /// The most that were taken at once.
+    peak: usize,
 }
 
 /// What stands in a place, and the client that its connection was counted under when it came.
@@ -43,6 +47,7 @@ impl<T> Places<T> {
             places: (0..count).map(|_| None).collect(),
             free: (0..count).rev().collect(),
             share: 1,
+            peak: 0,
         };
         places.divide(per_address, slots);
         places
@@ -83,6 +88,7 @@ impl<T> Places<T> {
         epoch: u16,
     ) -> Option<u16> {
         let at = self.free.pop()?;
+        self.peak = self.peak.max(self.places.len() - self.free.len());
         let place = self.places.get_mut(usize::from(at))?;
         *place = what.take().map(|what| Held {
             what,
@@ -109,6 +115,18 @@ impl<T> Places<T> {
         let held = self.places.get_mut(usize::from(at))?.take()?;
         self.free.push(at);
         Some((held.what, held.epoch))
+    }
+
+    /// How many places are taken, of how many.
+    #[must_use]
+    pub(super) fn used(&self) -> (usize, usize) {
+        (self.places.len() - self.free.len(), self.places.len())
+    }
+
+    /// The most that were taken at once.
+    #[must_use]
+    pub(super) fn peak(&self) -> usize {
+        self.peak
     }
 
     /// How many places are free.

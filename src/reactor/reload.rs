@@ -158,6 +158,7 @@ impl<N: Net> Reactor<N> {
         self.config = config;
         self.prepare_uploads();
         self.scripts.retune(&self.config);
+        self.showings.retune(&self.config);
         self.employ_beside(beside);
         Ok(changes)
     }

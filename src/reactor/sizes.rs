@@ -9,7 +9,7 @@ use super::queue::Queue;
 use super::slots::Slots;
 use super::timers::Timers;
 use super::uploads::Kept;
-use super::{PEEK_BYTES, kernel, scripts, uploads};
+use super::{PEEK_BYTES, kernel, scripts, status, uploads};
 use crate::config::{Fixed, Sizes};
 use crate::helper::credentials;
 use crate::report::access::Access;
@@ -33,6 +33,7 @@ pub fn sizes() -> Sizes {
         shelf_bytes: SHELF_BYTES,
         access_line_bytes: Access::bytes_each(),
         access_bytes: Access::bytes_fixed(),
+        status_bytes: status::BYTES_EACH,
         fixed: vec![
             fixed("events", "reactor", events),
             fixed("timer wheel", "reactor", Timers::bytes_fixed()),

@@ -6,6 +6,7 @@
 
 use super::addresses::Key;
 use super::places::Place;
+use crate::config::status;
 use crate::connection::Connection;
 use crate::connection::client::Client;
 use crate::connection::state::State;
@@ -46,6 +47,8 @@ pub(super) struct Slot<S> {
     pub(super) offset: u64,
     /// Its buffer.
     pub(super) buffer: Option<u16>,
+    /// It came by `status.socket`, and has one of the slots for that.
+    pub(super) of_status: bool,
     /// Readiness.
     pub(super) ready: Ready,
     /// The state the shell saw last, and since when.
@@ -59,7 +62,16 @@ impl<S> Slot<S> {
     pub(super) fn work(&self) -> Option<u16> {
         match self.holds {
             Some(Place::Work(at)) => Some(at),
-            Some(Place::Upload(_) | Place::Script(_)) | None => None,
+            Some(Place::Upload(_) | Place::Script(_) | Place::Status(_)) | None => None,
+        }
+    }
+
+    /// Its place among the answers about the status.
+    pub(super) fn status(&self) -> Option<u16> {
+        match self.holds {
+            Some(Place::Status(at)) if status::BUILT => Some(at),
+            Some(Place::Work(_) | Place::Upload(_) | Place::Script(_) | Place::Status(_))
+            | None => None,
         }
     }
 
@@ -67,7 +79,8 @@ impl<S> Slot<S> {
     pub(super) fn upload(&self) -> Option<u16> {
         match self.holds {
             Some(Place::Upload(at)) if upload::BUILT => Some(at),
-            Some(Place::Work(_) | Place::Upload(_) | Place::Script(_)) | None => None,
+            Some(Place::Work(_) | Place::Upload(_) | Place::Script(_) | Place::Status(_))
+            | None => None,
         }
     }
 
@@ -75,7 +88,8 @@ impl<S> Slot<S> {
     pub(super) fn script(&self) -> Option<u16> {
         match self.holds {
             Some(Place::Script(at)) if script::BUILT => Some(at),
-            Some(Place::Work(_) | Place::Upload(_) | Place::Script(_)) | None => None,
+            Some(Place::Work(_) | Place::Upload(_) | Place::Script(_) | Place::Status(_))
+            | None => None,
         }
     }
 }
@@ -88,15 +102,26 @@ pub(super) const SLOT_BYTES_MAX: usize = 256;
 pub(super) struct Slots<S> {
     slab: Slab<Slot<S>>,
     generations: Vec<u16>,
+    /// So many of them are for `status.socket`.
+    kept: usize,
+    /// So many of those are taken.
+    kept_used: usize,
+    /// The most others that were taken at once.
+    peak: usize,
 }
 
 impl<S> Slots<S> {
-    /// Room for `capacity` connections.
+    /// Room for `capacity` connections, and for `kept` that come by `status.socket`.
     #[must_use]
-    pub(super) fn new(capacity: u16) -> Self {
+    pub(super) fn new(capacity: u16, kept: u16) -> Self {
+        let kept = usize::from(kept);
+        let all = usize::from(capacity).saturating_add(kept);
         Self {
-            slab: Slab::with_capacity(usize::from(capacity)),
-            generations: vec![0; usize::from(capacity)],
+            slab: Slab::with_capacity(all),
+            generations: vec![0; all],
+            kept,
+            kept_used: 0,
+            peak: 0,
         }
     }
 
@@ -107,10 +132,25 @@ impl<S> Slots<S> {
         size_of::<Option<Slot<S>>>() + size_of::<usize>() + size_of::<u16>()
     }
 
-    /// No further connection fits.
+    /// No further connection fits; `of_status`: that comes by `status.socket`.
     #[must_use]
-    pub(super) fn is_full(&self) -> bool {
-        self.slab.len() >= self.generations.len()
+    pub(super) fn is_full(&self, of_status: bool) -> bool {
+        match of_status {
+            true => self.kept_used >= self.kept,
+            false => self.clients() >= self.generations.len().saturating_sub(self.kept),
+        }
+    }
+
+    /// Live connections but those of `status.socket`.
+    #[must_use]
+    pub(super) fn clients(&self) -> usize {
+        self.slab.len().saturating_sub(self.kept_used)
+    }
+
+    /// The most of them that lived at once.
+    #[must_use]
+    pub(super) fn peak(&self) -> usize {
+        self.peak
     }
 
     /// Live connections.
@@ -128,11 +168,14 @@ impl<S> Slots<S> {
     /// Puts a connection into a free slot: its index and generation. `None`, and the connection is
     /// gone, when there is none: ask [`Slots::is_full`] first.
     pub(super) fn insert(&mut self, slot: Slot<S>) -> Option<(u16, u16)> {
-        debug_assert!(!self.is_full(), "a connection was accepted without a slot");
-        if self.is_full() {
+        let full = self.is_full(slot.of_status);
+        debug_assert!(!full, "a connection was accepted without a slot");
+        if full {
             return None;
         }
+        self.kept_used += usize::from(slot.of_status);
         let index = self.slab.insert(slot);
+        self.peak = self.peak.max(self.clients());
         let index = u16::try_from(index).unwrap_or(u16::MAX);
         Some((index, self.generation(index)))
     }
@@ -140,6 +183,7 @@ impl<S> Slots<S> {
     /// Takes a connection out.
     pub(super) fn remove(&mut self, index: u16) -> Option<Slot<S>> {
         let slot = self.slab.try_remove(usize::from(index))?;
+        self.kept_used -= usize::from(slot.of_status);
         if let Some(generation) = self.generations.get_mut(usize::from(index)) {
             *generation = generation.wrapping_add(1);
         }
@@ -208,6 +252,7 @@ mod tests {
             holds: None,
             offset: 0,
             buffer: None,
+            of_status: false,
             ready: Ready::default(),
             state: State::Idle,
             since: Ms(0),
@@ -216,9 +261,9 @@ mod tests {
 
     #[test]
     fn a_slot_that_is_used_again_has_another_generation() {
-        let mut slots = Slots::new(1);
+        let mut slots = Slots::new(1, 0);
         let (index, first) = slots.insert(slot()).unwrap();
-        assert!(slots.is_full());
+        assert!(slots.is_full(false));
         assert!(slots.remove(index).is_some());
         assert!(slots.remove(index).is_none());
         let (again, second) = slots.insert(slot()).unwrap();
@@ -229,13 +274,32 @@ mod tests {
 
     #[test]
     fn the_table_never_grows() {
-        let mut slots = Slots::new(3);
+        let mut slots = Slots::new(3, 0);
         let room = slots.slab.capacity();
         for _ in 0..3 {
             assert!(slots.insert(slot()).is_some());
         }
-        assert!(slots.is_full());
+        assert!(slots.is_full(false));
         assert_eq!(slots.slab.capacity(), room);
         assert_eq!(slots.len(), 3);
+    }
+
+    #[test]
+    fn those_of_the_status_socket_have_slots_of_their_own() {
+        let mut slots = Slots::new(2, 1);
+        let of_status = || Slot {
+            of_status: true,
+            ..slot()
+        };
+        for _ in 0..2 {
+            assert!(slots.insert(slot()).is_some());
+        }
+        assert!(slots.is_full(false) && !slots.is_full(true));
+        let (index, _) = slots.insert(of_status()).unwrap();
+        assert!(slots.is_full(true));
+        assert_eq!((slots.len(), slots.clients(), slots.peak()), (3, 2, 2));
+        assert!(slots.remove(index).is_some_and(|slot| slot.of_status));
+        assert!(slots.is_full(false) && !slots.is_full(true));
+        assert_eq!((slots.len(), slots.clients(), slots.peak()), (2, 2, 2));
     }
 }

@@ -91,7 +91,7 @@ impl<N: Net> Reactor<N> {
 
     /// Says what was counted so far, and what is going on.
     fn tell(&self) {
-        let (live, of) = (self.slots.len(), self.config.connections);
+        let (live, of) = (self.slots.clients(), self.config.connections);
         log::info!("counters: {live} of {of} slots are taken");
         for line in self.counters.lines() {
             log::info!("counters: {line}");

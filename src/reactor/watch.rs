@@ -105,6 +105,12 @@ impl<N: Net> Reactor<N> {
         let scripts = self.slots.iter().filter(|(_, s)| s.script().is_some());
         let (free, places) = self.scripts.census();
         assert!(scripts.count() + free <= places, "every script has a place");
+        let shown = self.slots.iter().filter(|(_, s)| s.status().is_some());
+        assert_eq!(
+            shown.count(),
+            self.showings.taken(),
+            "every status has a slot"
+        );
         let counts = |key| self.slots.iter().filter(|(_, s)| s.counted == key).count();
         for (index, slot) in self.slots.iter() {
             let counted = usize::from(self.addresses.count(slot.counted));
@@ -114,7 +120,7 @@ impl<N: Net> Reactor<N> {
             );
             let state = slot.connection.state();
             let pieces = slot.connection.has_pieces();
-            let script = slot.script().is_some();
+            let script = slot.script().is_some() || slot.status().is_some();
             let works = slot.work().is_some();
             assert_eq!(works, pieces && !script, "slot {index} in {state:?}");
             let stores = slot.upload().is_some();

@@ -41,8 +41,8 @@ impl<N: Net> Reactor<N> {
     /// The work of a slot goes home, if it has one.
     pub(super) fn end_pieces(&mut self, index: u16) {
         let slot = self.slots.get_mut(index);
-        let held =
-            slot.and_then(|slot| slot.holds.take_if(|place| matches!(place, Place::Work(_))));
+        let makes = |place: &mut Place| matches!(place, Place::Work(_) | Place::Status(_));
+        let held = slot.and_then(|slot| slot.holds.take_if(makes));
         self.go_home(held);
     }
 
@@ -52,6 +52,7 @@ impl<N: Net> Reactor<N> {
             Some(Place::Work(at)) => self.release_work(at),
             Some(Place::Upload(at)) => self.abandon_upload(at),
             Some(Place::Script(at)) => self.leave_script(at),
+            Some(Place::Status(at)) => self.showings.end(at),
             None => {}
         }
     }
@@ -77,6 +78,9 @@ impl<N: Net> Reactor<N> {
         if !slot.ready.write || budget.bytes == 0 || budget.later {
             return Step::Blocked;
         }
+        if let Some(at) = slot.status() {
+            return self.produce_of_status(index, at, budget, turn);
+        }
         let work = slot.work().and_then(|at| self.works.get_mut(at));
         let work = work.and_then(|(work, epoch)| Some((work, self.sites.of(epoch)?)));
         let (Some((work, site)), Some(file)) = (work, &slot.file) else {
@@ -98,14 +102,27 @@ impl<N: Net> Reactor<N> {
                 return Step::Moved;
             }
         }
+        if !self.buffer_for_piece(index, budget, turn) {
+            return Step::Blocked;
+        }
+        self.write_piece(index, turn);
+        Step::Moved
+    }
+
+    /// A buffer for a piece is at hand, and its making is paid.
+    pub(super) fn buffer_for_piece(
+        &mut self,
+        index: u16,
+        budget: &mut Budget,
+        turn: &Turn<'_>,
+    ) -> bool {
         let yields = budget.used && self.yields_buffer(index, turn);
         if yields || !self.secure_buffer(index, turn) {
-            return Step::Blocked;
+            return false;
         }
         budget.used = true;
         budget.spend(PIECE_BYTES);
-        self.write_piece(index, turn);
-        Step::Moved
+        true
     }
 
     /// Who has used its buffer gives it to whoever waits before it makes another piece: an answer
@@ -121,7 +138,7 @@ impl<N: Net> Reactor<N> {
         let Some(slot) = self.slots.get_mut(index) else {
             return false;
         };
-        if slot.connection.holds_bytes() {
+        if slot.of_status || slot.connection.holds_bytes() {
             return false; // requests behind it: `relieve` may write them off
         }
         let Some(buffer) = slot.buffer.take() else {

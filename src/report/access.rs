@@ -75,7 +75,10 @@ impl Access {
             .map_err(|error| fault(format!("cannot open {word}: {error}")))?;
         Ok(Some(Box::new(Self {
             format: config.access,
-            pending: Pending::new(config.connections, config.buffers),
+            pending: Pending::new(
+                config.connections.saturating_add(config.socket_slots()),
+                config.buffers.saturating_add(config.socket_slots()),
+            ),
             ring: Ring::new(ACCESS_RING_BYTES, form::notice(config.access)),
             target,
             stamps: Stamps::default(),

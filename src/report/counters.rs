@@ -6,6 +6,7 @@
 
 use crate::connection::reason::{CloseReason, Misuse, Reject};
 use crate::connection::reply::Status;
+use std::fmt;
 
 /// Gives each variant of an enum its counter: a list, and a name that no variant can do without.
 macro_rules! counted {
@@ -95,6 +96,9 @@ counted! {
 
 /// The classes of statuses: 1xx to 5xx.
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// What is done with the group, name and value of each counter.
+pub type Show<'s> = &'s mut dyn FnMut(&'static str, &'static str, u64) -> fmt::Result;
 
 /// Everything counted. For one thread.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -315,6 +319,16 @@ impl Counters {
             .chain(closes)
             .chain(misuses)
             .chain(evicted)
+    }
+
+    /// Shows every counter, in the order of [`Counters::each`]. One copy of that for all forms of
+    /// the status.
+    ///
+    /// # Errors
+    /// The first of `show`.
+    pub fn visit(&self, show: Show<'_>) -> fmt::Result {
+        let mut all = self.each();
+        all.try_for_each(|(group, name, value)| show(group, name, value))
     }
 
     /// The counter of this group and name; `None` when there is none.

@@ -6,12 +6,14 @@ pub mod access;
 pub mod counters;
 mod escape;
 mod form;
+pub mod goodbyes;
 pub mod herald;
 mod line;
 mod pending;
 mod ring;
 pub mod sink;
 mod stamp;
+pub mod status;
 mod target;
 
 pub use form::Asked;

@@ -13,6 +13,7 @@ use super::path;
 use super::redirect::Moved;
 use super::root::Root;
 use super::script::{self, ScriptMeans};
+use super::status::Shown;
 use super::walk::Opened;
 use super::{ALLOW, ALLOW_CHANGES, Content, FilePart, Question, page};
 use crate::config::rules::{Access, ExtraField};
@@ -54,6 +55,8 @@ pub(super) struct Host {
     /// What holds for scripts of all sites.
     pub(super) script: ScriptConfig,
     pub(super) listing: bool,
+    /// Where it shows the status, if it does.
+    pub(super) shown: Option<Shown>,
     /// Its number among the sites.
     pub(super) number: u16,
     /// The longest Location that a reply has room for, bytes.
@@ -103,6 +106,7 @@ impl Host {
             scripts: site.scripts.clone(),
             script: config.script.clone(),
             listing: site.listing,
+            shown: Shown::new(config, number),
             number,
             location_bytes: usize::from(config.buffer_bytes)
                 .saturating_sub(extra)
@@ -180,6 +184,9 @@ impl Host {
     ) -> Content {
         if let Some(refusal) = self.guard(asked.path(), question, credentials, reply) {
             return refusal;
+        }
+        if let Some(content) = self.status(asked.path(), question, reply) {
+            return content;
         }
         if let (Some(most), Framing::Length(bytes)) = (
             self.largest_body(asked.path()),
@@ -261,7 +268,7 @@ impl Host {
     fn dress(&self, content: Content, path: &[u8], shown: &[u8], reply: &mut Reply<'_>) -> Content {
         if matches!(
             content,
-            Content::Store(_) | Content::Script(_) | Content::NoPlace
+            Content::Store(_) | Content::Script(_) | Content::NoPlace | Content::Status(_)
         ) {
             // Its reply is not written yet.
             return content;
@@ -318,7 +325,8 @@ impl Host {
             | Content::Later(_)
             | Content::Store(_)
             | Content::Script(_)
-            | Content::NoPlace => content,
+            | Content::NoPlace
+            | Content::Status(_) => content,
         }
     }
 
@@ -353,13 +361,13 @@ fn mark(index: usize) -> u128 {
     1_u128.checked_shl(shift).unwrap_or(0)
 }
 
-fn options(allow: &[u8], reply: &mut Reply<'_>) -> Content {
+pub(super) fn options(allow: &[u8], reply: &mut Reply<'_>) -> Content {
     reply.status(Status::OK);
     reply.field("Allow", allow);
     Content::Empty
 }
 
-fn not_allowed(allow: &[u8], reply: &mut Reply<'_>) -> Content {
+pub(super) fn not_allowed(allow: &[u8], reply: &mut Reply<'_>) -> Content {
     let content = page(reply, Status::METHOD_NOT_ALLOWED);
     reply.field("Allow", allow);
     content

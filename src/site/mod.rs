@@ -26,6 +26,7 @@ mod root;
 mod script;
 mod stage;
 mod stages;
+mod status;
 mod text;
 pub mod upload;
 mod validators;
@@ -37,6 +38,7 @@ pub use upload::{Store, Upload};
 pub(crate) use validators::http_date;
 pub use work::{Means, Piece, Pieces, Prepared, Work};
 
+use crate::config::status::Form;
 use crate::config::{Coding, Config, StartError, UnknownHost};
 use crate::connection::client::Client;
 use crate::connection::head::Request;
@@ -80,6 +82,8 @@ pub enum Content {
     /// Nothing yet: a script would answer, but there was no place for one ([`Means::script`]). Ask
     /// again when there is, or say that there is none.
     NoPlace,
+    /// Nothing yet: the status in this form, if there is a place for it.
+    Status(Form),
 }
 
 /// A part of an open regular file.
@@ -157,6 +161,7 @@ impl Site {
     /// them.
     pub fn check(config: &Config) -> Result<Self, StartError> {
         script::built(config, script::BUILT)?;
+        crate::config::status::built(config, crate::config::status::BUILT)?;
         Self::open(config)
     }
 
@@ -197,6 +202,9 @@ impl Site {
             shelf: self.shelf.as_ref(),
             turn,
         };
+        if means.of_status {
+            return status::of_socket(request, reply);
+        }
         match self.host(authority::name(request.host)) {
             Some(host) => host.answer(question, means.script, credentials, reply),
             // RFC 9110 section 15.5.20: another server may have it.

@@ -191,6 +191,7 @@ pub(super) fn made(
         work: true,
         upload: true,
         script: None,
+        of_status: false,
     };
     let mut credentials = Credentials::new(AuthConfig::default(), 8);
     let content = site.answer(
@@ -216,6 +217,7 @@ pub(super) fn seen(site: &mut Site, status: u16, head: String, content: Content)
         Content::Later(_) => ("later", String::new()),
         Content::Store(_) => ("store", String::new()),
         Content::Script(_) | Content::NoPlace => ("script", String::new()),
+        Content::Status(_) => ("status", String::new()),
         Content::File(part) => {
             let mut bytes = vec![0; usize::try_from(part.length).unwrap()];
             fs::File::from(part.file)

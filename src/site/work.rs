@@ -21,6 +21,8 @@ pub struct Means<'m> {
     pub upload: bool,
     /// There is a place for a script: one can answer.
     pub script: Option<ScriptMeans<'m>>,
+    /// The request came by `status.socket`: it is about nothing else.
+    pub of_status: bool,
 }
 
 /// What is left of an answer in pieces. Its size is what each place in the table of works takes.

@@ -1,9 +1,9 @@
 //! How many files the process may have open, and what a program of ours may use.
 //!
-//! Owns: RLIMIT_NOFILE, and RLIMIT_NPROC, RLIMIT_AS, RLIMIT_CPU, RLIMIT_CORE (getrlimit(2)). Must
-//! not: know how much anybody needs. Invariant: the first is only ever raised, the others only ever
-//! lowered.
-#![allow(unsafe_code, reason = "getrlimit(2), setrlimit(2)")]
+//! Owns: RLIMIT_NOFILE, and RLIMIT_NPROC, RLIMIT_AS, RLIMIT_CPU, RLIMIT_CORE (getrlimit(2)), and
+//! the size of a page. Must not: know how much anybody needs. Invariant: the first is only ever
+//! raised, the others only ever lowered.
+#![allow(unsafe_code, reason = "getrlimit(2), setrlimit(2), sysconf(3)")]
 
 use std::io;
 
@@ -45,6 +45,14 @@ pub fn raise_open_files(need: u64) -> io::Result<u64> {
         set(reachable, hard)?;
     }
     Ok(reachable)
+}
+
+/// Bytes of a page of memory; 0 if the system does not say.
+#[must_use]
+pub fn page_bytes() -> u64 {
+    // SAFETY: the call takes a number and no memory of ours.
+    let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    u64::try_from(bytes).unwrap_or(0)
 }
 
 /// What a process may use; see getrlimit(2).

@@ -24,6 +24,7 @@
 //! - [`spawn`]: other programs: start, end, signals
 //! - [`poll`]: which descriptors are ready, for a process beside the loop
 //! - [`random`]: bytes that nobody can guess
+//! - [`diag`]: what the kernel says of the TCP sockets of some ports
 //! - [`inherit`]: descriptors that another process handed over by number
 //! - [`rights`]: descriptors to and from another process, through a unix socket
 //! - [`interface`]: network interfaces by name
@@ -46,6 +47,7 @@ mod address;
 mod call;
 pub mod change;
 pub mod clock;
+pub mod diag;
 pub mod directory;
 pub mod file;
 pub mod inherit;

@@ -15,6 +15,7 @@
 pub(crate) mod auth;
 pub(crate) mod child;
 pub(crate) mod http;
+pub(crate) mod json;
 pub(crate) mod namespace;
 pub(crate) mod outside;
 pub(crate) mod place;

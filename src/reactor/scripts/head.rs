@@ -176,6 +176,7 @@ impl<N: Net> Reactor<N> {
             work: self.works.has_room(slot.counted),
             upload: false,
             script: None,
+            of_status: slot.of_status,
         };
         let (site, credentials) = (self.sites.current(), &mut self.credentials);
         let client = running.client;
@@ -184,6 +185,7 @@ impl<N: Net> Reactor<N> {
         let made = site.answer(&request, &client, means, credentials, turn, &mut reply);
         let made = match made {
             site::Content::NoPlace
+            | site::Content::Status(_)
             | site::Content::Script(_)
             | site::Content::Store(_)
             | site::Content::Later(_) => {

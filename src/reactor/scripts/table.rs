@@ -170,6 +170,11 @@ impl Scripts {
         self.starter.is_some() && within
     }
 
+    /// How many wait for a place, of how many that may.
+    pub(in crate::reactor) fn waiting(&self) -> (usize, usize) {
+        (self.queue.len(), self.waiting)
+    }
+
     /// A slot waits for a place.
     pub(in crate::reactor) fn wait(&mut self, slot: u16, client: Option<Key>) {
         self.queue.push_back((slot, client));

@@ -155,6 +155,7 @@ impl Scripts {
             upload: true,
             work: true,
             script: ScriptMeans::of(ask.place.then_some(&mut self.frame), &mut server),
+            of_status: false,
         };
         let mut credentials = Credentials::new(AuthConfig::default(), 8);
         let site = &mut self.site;
@@ -187,6 +188,7 @@ impl Scripts {
             Content::NoPlace => Got::NoPlace,
             other @ (Content::Nothing
             | Content::Empty
+            | Content::Status(_)
             | Content::Pieces(_)
             | Content::Later(_)
             | Content::Store(_)) => Got::Other(format!("{status} {other:?}")),

@@ -116,6 +116,7 @@ fn kind(content: &Content) -> &'static str {
         Content::Later(_) => "later",
         Content::Store(_) => "store",
         Content::Script(_) | Content::NoPlace => "script",
+        Content::Status(_) => "status",
     }
 }
 
