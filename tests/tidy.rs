@@ -473,8 +473,10 @@ fn tests_and_scripts_keep_what_holds_for_them_too() {
         .iter()
         .flat_map(|source| rules.iter().flat_map(|rule| rule(source)))
         .collect();
-    for folder in ["src", "tests", "benches", "docs", "conf"] {
-        let all = files(folder, |name| !name.ends_with(".svg"));
+    for folder in ["src", "tests", "benches", "lab", "docs", "conf"] {
+        let all = files(folder, |name| {
+            !(name.ends_with(".svg") || name.ends_with(".pyc"))
+        });
         found.extend(all.iter().flat_map(no_machine_paths));
     }
     for file in [
