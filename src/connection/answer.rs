@@ -200,7 +200,7 @@ impl Connection {
     /// This request can wait for something: nothing of the answers before it is left.
     #[must_use]
     pub fn may_wait(&self) -> bool {
-        self.state == State::Head && self.output.is_empty()
+        self.state == State::Head
     }
 
     /// Nobody knows yet whether the credentials of this request are good: it waits for
@@ -256,12 +256,7 @@ impl Connection {
             self.output = Span::default(); // what was prepared for the request that is now refused
             self.settle_interim();
         }
-        let body = if in_body {
-            self.body_left()
-        } else {
-            Body::Over
-        };
-        let known = in_body && reject != Reject::BadChunk;
+        let left = in_body.then(|| self.body_left());
         let verdict = Verdict {
             head_bytes: 0,
             framing: Framing::None,
@@ -277,7 +272,7 @@ impl Connection {
         }
         finish(&mut reply, &verdict, Content::Page, false, turn);
         if reply.overflowed() {
-            if !self.output.is_empty() && self.state == State::Respond {
+            if !self.output.is_empty() {
                 self.gathered = true;
                 return None;
             }
@@ -291,9 +286,8 @@ impl Connection {
         self.last = true;
         self.refusal = None;
         let already = u64::try_from(self.input.len()).unwrap_or(0);
-        let remainder = body
-            .remainder()
-            .filter(|_| known)
+        let remainder = left
+            .and_then(|body| body.remainder())
             .and_then(|r| r.checked_sub(already));
         self.linger = Linger::new(remainder, turn.limits);
         self.drop_input();

@@ -137,12 +137,7 @@ impl Connection {
             Teardown::SoLinger => (turn.now >= self.deadline).then_some(CloseReason::LingerTotal),
         };
         if let Some(reason) = verdict {
-            let event = if reason == CloseReason::PeerFin {
-                Event::PeerFinAcked
-            } else {
-                Event::LingerOver
-            };
-            self.end(event, reason, undelivered(queues), turn);
+            self.end(Event::LingerOver, reason, undelivered(queues), turn);
         }
     }
 

@@ -16,12 +16,11 @@ impl Connection {
     pub fn space<'b>(&mut self, input: &'b mut [u8]) -> &'b mut [u8] {
         self.input.compact(input);
         let space = self.input.tail(input);
-        let feeds = matches!(self.state, State::Script | State::Relay);
-        // Nothing but the body: what follows it would stand in the way of its buffer for as long
-        // as the script takes.
+        // Of a body that flows to a script nothing but the body: what follows it would stand in the
+        // way of its buffer for as long as the script takes.
         let most = match self.body {
-            Body::Length(left) if feeds => usize::try_from(left).unwrap_or(usize::MAX),
-            Body::Over | Body::Length(_) | Body::Chunked(_) => usize::MAX,
+            Body::Length(left) => usize::try_from(left).unwrap_or(usize::MAX),
+            Body::Over | Body::Chunked(_) => usize::MAX,
         };
         let most = most.min(space.len());
         space.get_mut(..most).unwrap_or_default()

@@ -126,15 +126,22 @@ impl Connection {
         }
         let may_answer = match self.state {
             State::Head => true,
-            State::Verify | State::Queue | State::Body | State::Script => self.refusal.is_some(),
             State::Store if self.refusal.is_none() => return self.store_act(),
-            State::Store => true,
             State::Respond => !self.last && self.file == 0 && !self.gathered && !self.has_pieces(),
             State::Linger if !self.shut => return Act::ShutdownWrite,
-            State::Idle | State::Relay | State::Rest | State::Linger | State::Closed => false,
+            State::Idle
+            | State::Verify
+            | State::Queue
+            | State::Body
+            | State::Store
+            | State::Script
+            | State::Relay
+            | State::Rest
+            | State::Linger
+            | State::Closed => false,
         };
         match (self.refusal, self.found) {
-            (Some(reject), _) if may_answer => Act::Refuse(reject),
+            (Some(reject), _) => Act::Refuse(reject),
             (_, Found::Bad(reject)) if may_answer => Act::Refuse(reject),
             (_, Found::Whole(_)) if may_answer && self.preface => Act::Introduce,
             (_, Found::Whole(_)) if may_answer => Act::Answer,
@@ -155,12 +162,12 @@ impl Connection {
             }
             (State::Script | State::Relay, _) if !self.is_stored() => Read::Feed,
             (State::Store, _) if self.wanted > 0 => Read::Nothing,
-            (State::Store, Body::Length(left)) if self.input.is_empty() => Read::Store(left),
+            (State::Store, Body::Length(left)) => Read::Store(left),
             (State::Body | State::Rest, Body::Length(left)) => Read::Discard(left),
             (State::Idle | State::Head, _) | (State::Body | State::Store, Body::Chunked(_)) => {
                 Read::Into
             }
-            (State::Linger, _) if self.shut => self.discard_need(),
+            (State::Linger, _) => self.discard_need(),
             // A client that sends everything before it reads must not be left blocked.
             (State::Respond, _) if self.last => self.discard_need(),
             // Nor one that was refused while it sends.
@@ -174,7 +181,6 @@ impl Connection {
                 | State::Relay
                 | State::Respond
                 | State::Rest
-                | State::Linger
                 | State::Closed,
                 _,
             ) => Read::Nothing,

@@ -70,13 +70,12 @@ pub fn parse<'a>(
 
 fn read_version(version: &[u8]) -> Result<Version, Reject> {
     match version {
-        b"HTTP/1.1" => Ok(Version::Http11),
         b"HTTP/1.0" => Ok(Version::Http10),
         [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
             if major.is_ascii_digit() && minor.is_ascii_digit() =>
         {
-            // A higher minor of the same major is served as the highest known (RFC 9110 section
-            // 2.5).
+            // 1.1; a higher minor of the same major is served as the highest known (RFC 9110
+            // section 2.5).
             if *major == b'1' {
                 Ok(Version::Http11)
             } else {

@@ -235,7 +235,8 @@ fn binary(bytes: &[u8]) -> Preface {
     };
     // The first byte of the length may say enough.
     let least = usize::from(high) * 256;
-    if FIXED_BYTES + least > PREFACE_BYTES_MAX {
+    let fits = |length| FIXED_BYTES + length <= PREFACE_BYTES_MAX;
+    if !fits(least) {
         return Preface::Bad;
     }
     let Some(&low) = bytes.get(FIXED_BYTES - 1) else {
@@ -243,7 +244,7 @@ fn binary(bytes: &[u8]) -> Preface {
     };
     let length = least + usize::from(low);
     let whole = FIXED_BYTES + length;
-    if whole > PREFACE_BYTES_MAX || length < ends.bytes() {
+    if !fits(length) || length < ends.bytes() {
         return Preface::Bad;
     }
     let Some(addresses) = bytes.get(FIXED_BYTES..whole) else {

@@ -126,7 +126,6 @@ const fn phrase_of_script(code: u16) -> &'static str {
         402 => "Payment Required",
         406 => "Not Acceptable",
         407 => "Proxy Authentication Required",
-        409 => "Conflict",
         410 => "Gone",
         415 => "Unsupported Media Type",
         422 => "Unprocessable Content",
@@ -135,7 +134,6 @@ const fn phrase_of_script(code: u16) -> &'static str {
         426 => "Upgrade Required",
         428 => "Precondition Required",
         451 => "Unavailable For Legal Reasons",
-        507 => "Insufficient Storage",
         511 => "Network Authentication Required",
         _ => "Unknown",
     }
@@ -239,11 +237,11 @@ impl<'b> Reply<'b> {
     pub(super) fn put(&mut self, bytes: &[u8]) {
         let end = self.len.saturating_add(bytes.len());
         match self.buffer.get_mut(self.len..end) {
-            Some(room) if !self.overflow => {
+            Some(room) => {
                 room.copy_from_slice(bytes);
                 self.len = end;
             }
-            _ => self.overflow = true,
+            None => self.overflow = true,
         }
     }
 

@@ -14,7 +14,9 @@ use super::state::{State, Teardown};
 use super::time::{Ms, Turn};
 use super::{Act, Connection, Content, How, Need, Read, Taken, Write};
 
+mod head;
 mod script;
+mod shell;
 mod store;
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -529,6 +531,14 @@ fn head_input_behind_a_whole_one_changes_nothing() {
 }
 
 #[test]
+fn head_with_a_whole_line_is_late_like_any_other() {
+    let mut p = Peer::new();
+    p.recv(b"GET / HTTP/1.1\r\n");
+    p.pass(p.limits.head_ms);
+    assert_eq!(p.need().act, Act::Refuse(Reject::LateHead));
+}
+
+#[test]
 fn head_gives_way_with_408() {
     let mut p = Peer::new();
     p.recv(b"GET / HT");
@@ -597,6 +607,21 @@ fn body_below_the_minimum_rate_is_late() {
     p.discard(50_000 - 2047);
     p.tick();
     p.assert_over(CloseReason::Drained, How::Plain);
+}
+
+#[test]
+fn body_a_refusal_that_waits_for_a_buffer_stays_what_it_is() {
+    let mut p = Peer::new();
+    p.recv(POST);
+    p.serve();
+    p.on(|c, _, turn| c.give_way(turn));
+    p.pass(p.limits.body_window_ms);
+    assert_eq!(p.need().act, Act::Refuse(Reject::GaveWay));
+    p.fin();
+    assert_eq!(p.need().act, Act::Refuse(Reject::GaveWay), "a half-close");
+    p.serve();
+    p.flush();
+    assert!(p.answered("408"));
 }
 
 #[test]
@@ -960,6 +985,26 @@ fn respond_without_an_acknowledgement_is_stuck_and_with_one_is_not() {
 }
 
 #[test]
+fn respond_is_looked_at_four_times_and_a_fin_gives_it_no_more_time() {
+    let mut p = Peer::new();
+    p.file = 1_000_000;
+    p.recv(GET);
+    p.serve();
+    p.send(usize::MAX);
+    let (began, write_ms) = (p.now, u64::from(p.limits.write_ms));
+    assert_eq!(p.need().until, Ms(began + write_ms / 4));
+    p.tick(); // all of it is on its way, and none of it acknowledged
+    for look in 1..=4 {
+        assert_eq!(p.need().until, Ms(began + look * write_ms / 4));
+        p.pass(p.limits.write_ms / 4);
+        if look == 2 {
+            p.fin();
+        }
+    }
+    p.assert_over(CloseReason::TimeoutWrite, How::Reset);
+}
+
+#[test]
 fn respond_older_bytes_on_their_way_are_progress_too() {
     let mut p = Peer::new();
     p.file = 30_000;
@@ -1200,6 +1245,19 @@ fn rest_a_body_that_is_over_before_the_answer_has_left_leaves_nothing_to_read() 
     p.serve();
     p.flush();
     assert_eq!((p.answers, p.state()), (2, State::Idle));
+}
+
+#[test]
+fn rest_has_come_as_far_as_the_body_that_came_with_the_head() {
+    let mut p = Peer::new();
+    p.recv(&[UNWANTED, &[b'x'; 3000]].concat());
+    p.serve();
+    p.flush();
+    assert_eq!((p.state(), p.c.progress()), (State::Rest, 3000));
+    // The rate is measured from there.
+    p.discard(1023);
+    p.pass(p.limits.body_window_ms);
+    assert_eq!(p.need().act, Act::ShutdownWrite);
 }
 
 #[test]
@@ -1513,6 +1571,30 @@ fn pieces_that_cannot_be_made_end_it_without_looking_whole() {
 }
 
 #[test]
+fn pieces_may_end_with_one_that_is_empty_or_only_a_part_of_the_file() {
+    let request = b"GET /pieces HTTP/1.1\r\nHost: a\r\n\r\n";
+    let mut p = Peer::of_pieces(&[(5, 0), (0, 0)], true);
+    p.recv(request);
+    p.serve();
+    p.flush();
+    p.produce();
+    p.flush();
+    p.produce();
+    assert_eq!(p.state(), State::Idle, "nothing is left to be sent");
+
+    let mut p = Peer::of_pieces(&[(5, 0), (0, 100)], true);
+    p.recv(request);
+    p.serve();
+    p.flush();
+    p.produce();
+    p.flush();
+    p.produce();
+    assert_eq!(p.need().write, Write::File(100));
+    p.flush();
+    assert_eq!(p.state(), State::Idle);
+}
+
+#[test]
 fn pieces_to_http_1_0_end_with_the_connection() {
     let mut p = Peer::of_pieces(&[(5, 0), (5, 0)], false);
     p.recv(b"GET /pieces HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
@@ -1633,6 +1715,27 @@ fn linger_is_over_when_all_is_acknowledged_if_the_request_was_the_last() {
     p.queues.unacknowledged = 0;
     p.tick();
     p.assert_over(CloseReason::Acked, How::Plain);
+}
+
+#[test]
+fn linger_says_of_its_books_what_the_choice_of_whom_to_evict_needs() {
+    let mut p = Peer::lingering(LAST);
+    let books = |p: &Peer| {
+        let linger = p.c.linger();
+        (
+            linger.acknowledged(),
+            linger.unacknowledged(),
+            linger.awaits_nothing(),
+        )
+    };
+    assert_eq!(books(&p), (false, 200, true));
+    p.queues.unacknowledged = 1;
+    p.tick();
+    assert_eq!(books(&p), (false, 1, true), "our FIN");
+    let mut p = Peer::lingering(b"BAD\r\n\r\n");
+    p.queues.unacknowledged = 0;
+    p.tick();
+    assert_eq!(books(&p), (true, 0, false), "more may come");
 }
 
 #[test]
@@ -1821,6 +1924,7 @@ fn linger_whose_write_side_is_never_shut_ends_too() {
     assert_eq!(p.need().act, Act::ShutdownWrite);
     p.fin(); // before the shutdown: nothing to judge yet
     assert_eq!(p.state(), State::Linger);
+    assert_eq!(p.need().until, Ms(p.now).after(p.limits.linger_total_ms));
     p.pass(p.limits.linger_total_ms);
     p.assert_over(CloseReason::LingerTotal, How::Plain);
 }

@@ -14,18 +14,19 @@ use crate::connection::time::Turn;
 use crate::connection::{Act, Need, Read, Write};
 use std::io::{self, ErrorKind};
 
-/// Bytes that one slot may move in one turn, both directions together.
+/// Bytes that one slot may move in one visit, both directions together. A turn visits it at most
+/// twice: for an event, and from the run queue.
 const BYTES_PER_TURN: usize = 256 * 1024;
 /// Bytes thrown away by one call.
 const DISCARD_BYTES: usize = 64 * 1024;
-/// Requests that one slot may have answered in one turn.
+/// Requests that one slot may have answered in one visit.
 const REQUESTS_PER_TURN: usize = 64;
 
-/// What is left of a slot's share of this turn.
+/// What is left of a slot's share of this visit.
 #[derive(Debug)]
 pub(super) struct Budget {
     pub(super) bytes: usize,
-    requests: usize,
+    pub(super) requests: usize,
     /// A work has had its step of this visit and needs another.
     pub(super) later: bool,
     /// Something stood in the slot's buffer in this visit or before it.
@@ -96,7 +97,13 @@ impl<N: Net> Reactor<N> {
     }
 
     /// Does what it needs, as far as that can be had.
-    fn step(&mut self, index: u16, need: Need, budget: &mut Budget, turn: &Turn<'_>) -> Step {
+    pub(super) fn step(
+        &mut self,
+        index: u16,
+        need: Need,
+        budget: &mut Budget,
+        turn: &Turn<'_>,
+    ) -> Step {
         let act = need.act;
         if act.is_about_input() && !self.secure_buffer(index, turn) {
             return Step::Blocked;
@@ -191,13 +198,16 @@ impl<N: Net> Reactor<N> {
         let Some(ready) = self.slots.get(index).map(|slot| slot.ready) else {
             return Step::Blocked;
         };
-        if need.write != Write::Nothing && ready.write && budget.bytes > 0 {
+        if budget.bytes == 0 {
+            return Step::Blocked;
+        }
+        if need.write != Write::Nothing && ready.write {
             return self.write(index, need.write, budget, turn);
         }
-        if need.read == Read::Feed && budget.bytes > 0 {
+        if need.read == Read::Feed {
             return self.feed(index, budget, turn);
         }
-        if need.read == Read::Nothing || !ready.read || budget.bytes == 0 {
+        if need.read == Read::Nothing || !ready.read {
             return Step::Blocked;
         }
         match need.read {

@@ -23,3 +23,18 @@ pub const fn name(teardown: Teardown) -> &'static str {
         Teardown::SoLinger => "so-linger",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flavour_is_named_as_the_feature_that_builds_it() {
+        let names = Teardown::ALL.map(name);
+        assert_eq!(names, ["linger", "no-lingclose", "so-linger"]);
+        let manifest = include_str!("../../Cargo.toml");
+        for feature in &names[1..] {
+            assert!(manifest.contains(&format!("\n{feature} = ")), "{feature}");
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! The loop over a network that does what each test tells it, call by call. What a whole life looks
 //! like is the simulation's matter (`tests/sim`).
 
+mod drive;
 mod identity;
 mod stop;
 mod verdicts;
@@ -34,8 +35,12 @@ struct Told {
     discards: VecDeque<usize>,
     closed: Vec<How>,
     unread: u32,
+    unacknowledged: u32,
     registered: Vec<Token>,
     sent: Vec<u8>,
+    /// What the next sends come to, of bytes or of a file; none: all is taken.
+    sends: VecDeque<io::Result<usize>>,
+    doors_closed: usize,
     signals: VecDeque<crate::sys::signal::Signal>,
     taken_over: bool,
 }
@@ -82,7 +87,9 @@ impl Net for Told {
         crate::sys::socket::accept_pauses(error)
     }
 
-    fn close_listeners(&mut self) {}
+    fn close_listeners(&mut self) {
+        self.doors_closed += 1;
+    }
 
     fn is_taken_over(&mut self) -> bool {
         self.taken_over
@@ -93,8 +100,13 @@ impl Net for Told {
         Ok(())
     }
 
-    fn peek(&mut self, (): &(), _: &mut [u8]) -> io::Result<usize> {
-        blocked()
+    fn peek(&mut self, (): &(), into: &mut [u8]) -> io::Result<usize> {
+        let Some(Ok(bytes)) = self.receives.front() else {
+            return blocked();
+        };
+        let n = bytes.len().min(into.len());
+        into[..n].copy_from_slice(&bytes[..n]);
+        Ok(n)
     }
 
     fn receive(&mut self, (): &(), into: &mut [u8]) -> io::Result<usize> {
@@ -109,12 +121,13 @@ impl Net for Told {
     }
 
     fn send(&mut self, (): &(), bytes: &[u8], _: bool) -> io::Result<usize> {
-        self.sent.extend_from_slice(bytes);
-        Ok(bytes.len())
+        let n = self.sends.pop_front().unwrap_or(Ok(bytes.len()))?;
+        self.sent.extend_from_slice(&bytes[..n]);
+        Ok(n)
     }
 
     fn send_file(&mut self, (): &(), _: &OwnedFd, _: u64, max: usize) -> io::Result<usize> {
-        Ok(max)
+        self.sends.pop_front().unwrap_or(Ok(max))
     }
 
     fn shutdown_write(&mut self, (): &()) -> io::Result<()> {
@@ -124,6 +137,7 @@ impl Net for Told {
     fn queues(&mut self, (): &()) -> Queues {
         Queues {
             unread: self.unread,
+            unacknowledged: self.unacknowledged,
             ..Queues::default()
         }
     }

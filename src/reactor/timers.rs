@@ -271,6 +271,24 @@ mod tests {
     }
 
     #[test]
+    fn a_deadline_moved_forward_costs_no_move() {
+        let mut timers = Timers::new(1, Ms(0));
+        timers.arm(0, Ms(100));
+        let asleep = timers.sleep_ms(Ms(0));
+        timers.arm(0, Ms(5_000));
+        assert_eq!(timers.sleep_ms(Ms(0)), asleep, "it stays in its bucket");
+    }
+
+    #[test]
+    fn the_plan_reckons_with_what_a_wheel_takes() {
+        let timers = Timers::new(100, Ms(0));
+        assert_eq!(size_of_val(&*timers.timers), 100 * Timers::bytes_each());
+        assert_eq!(size_of_val(&*timers.heads), Timers::bytes_fixed());
+        // The rest is a bit for each bucket, and a few words.
+        assert!(size_of::<Timers>() <= BUCKETS / 8 + 64);
+    }
+
+    #[test]
     fn a_long_sleep_loses_nobody() {
         let mut timers = Timers::new(100, Ms(0));
         for slot in 0..100 {

@@ -119,6 +119,12 @@ fn lines_are_refused_at_the_byte_that_spoils_them() {
     bad_at_its_end(long.as_bytes());
 }
 
+#[test]
+fn a_line_that_comes_at_once_is_refused_as_one_that_comes_by_the_byte() {
+    let line = b"PROXY TCP4 192.0.2.1 192.0.2.2 +1 80\r\n";
+    assert_eq!(hear(line), (Preface::Bad, line.len() - "1 80\r\n".len()));
+}
+
 /// A preface of version 2: command, family, addresses and what is behind them.
 fn binary(command: u8, family: u8, rest: &[u8]) -> Vec<u8> {
     let length = u16::try_from(rest.len()).unwrap().to_be_bytes();

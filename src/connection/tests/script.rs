@@ -90,6 +90,7 @@ fn finish(p: &mut Peer) {
 #[test]
 fn a_script_answers_in_chunks_and_the_connection_stays() {
     let mut p = running(RUN);
+    assert!(!p.c.is_head());
     assert!(!p.c.holds_bytes(), "nothing is owned while it thinks");
     assert_eq!((p.need().act, p.need().read), (Act::Produce, Read::Nothing));
     p.relay(None);
@@ -189,7 +190,7 @@ fn an_answer_before_a_large_body_ends_in_a_goodbye_that_reads_it_off() {
 #[test]
 fn a_script_that_says_nothing_is_late_only_when_it_has_the_body() {
     let mut p = running(BODY);
-    p.limits.first_byte_ms = 60_000;
+    p.limits.first_byte_ms = 50_000;
     p.recv(b"0123456789");
     // It does not take it: that is not the client's fault.
     for _ in 0..3 {
@@ -197,7 +198,7 @@ fn a_script_that_says_nothing_is_late_only_when_it_has_the_body() {
     }
     assert_eq!(p.need().act, Act::Produce);
     p.feed(10);
-    p.pass(59_999);
+    p.pass(49_999);
     assert_eq!(p.need().act, Act::Produce);
     p.pass(1);
     assert_eq!(p.need().act, Act::Refuse(Reject::LateScript));
@@ -215,6 +216,8 @@ fn what_fails_before_the_answer_is_refused_and_later_reset() {
     let mut p = running(RUN);
     p.on(|c, _, turn| c.fail_script(Reject::LateScript, turn));
     assert_eq!(p.need().act, Act::Refuse(Reject::LateScript));
+    p.on(|c, _, turn| c.fail_script(Reject::Internal, turn));
+    assert_eq!(p.need().act, Act::Refuse(Reject::LateScript), "the first");
     for bytes in [None, Some(5)] {
         let mut p = running(RUN);
         p.relay(bytes);
@@ -227,6 +230,13 @@ fn what_fails_before_the_answer_is_refused_and_later_reset() {
     finish(&mut p);
     p.on(|c, _, turn| c.fail_script(Reject::LateScript, turn));
     assert_eq!(p.state(), State::Idle, "it was whole already");
+    let mut p = running(RUN);
+    p.relay(Some(5));
+    p.flush();
+    p.piece(5, 0, true);
+    p.on(|c, _, turn| c.fail_script(Reject::LateScript, turn));
+    p.flush();
+    assert_eq!(p.state(), State::Idle, "whole, and not sent yet");
 }
 
 #[test]
@@ -241,6 +251,7 @@ fn a_page_in_its_place_keeps_the_connection() {
 #[test]
 fn a_head_request_gets_no_content() {
     let mut p = running(b"HEAD /run HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(p.c.is_head());
     p.relay(None);
     assert!(!p.c.has_pieces());
     p.flush();

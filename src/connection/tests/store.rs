@@ -203,6 +203,35 @@ fn without_a_buffer_to_say_so_in_it_is_refused_later() {
 }
 
 #[test]
+fn it_is_refused_once_and_for_no_longer_than_a_response_takes() {
+    let mut p = storing(&put(50_000));
+    p.on(|c, _, turn| c.refuse_store(Reject::StorageFull, turn));
+    p.on(|c, _, turn| c.refuse_store(Reject::Internal, turn));
+    assert_eq!(p.need().act, Act::Refuse(Reject::StorageFull));
+    p.fin();
+    assert_eq!(p.need().act, Act::Refuse(Reject::StorageFull));
+    // No buffer comes in which it could be told.
+    p.pass(p.limits.write_ms - 1);
+    assert_eq!(p.need().act, Act::Refuse(Reject::StorageFull));
+    p.pass(1);
+    p.assert_over(CloseReason::TimeoutWrite, How::Reset);
+
+    let mut p = Peer::new();
+    p.on(|c, _, turn| c.refuse_store(Reject::StorageFull, turn));
+    assert_eq!(p.need().act, Act::None, "only what is kept is refused");
+}
+
+#[test]
+fn no_more_is_read_while_content_waits_to_be_kept() {
+    let mut p = Peer::new();
+    p.recv(&[CHUNKED, b"3\r\nabc\r\n"].concat());
+    p.answer();
+    assert_eq!((p.need().act, p.need().read), (Act::Store, Read::Nothing));
+    p.serve();
+    assert_eq!((p.need().act, p.need().read), (Act::None, Read::Into));
+}
+
+#[test]
 fn a_fin_in_the_middle_ends_it_and_one_behind_the_body_does_not() {
     let mut p = storing(PUT);
     unseen(&mut p, 9);

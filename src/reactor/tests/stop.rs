@@ -81,6 +81,81 @@ fn a_request_that_has_just_come_is_still_served() {
     is_served(&mut reactor);
 }
 
+/// A connection whose request has begun.
+fn with_busy() -> Reactor<Told> {
+    let mut reactor = reactor(4, 4);
+    reactor.net().accepts.push_back(from(1));
+    reactor.net().receives.push_back(Ok(GET[..9].to_vec()));
+    reactor.turn().unwrap();
+    assert_eq!(live(&reactor), 1);
+    reactor
+}
+
+fn live(reactor: &Reactor<Told>) -> usize {
+    reactor.census().iter().sum()
+}
+
+#[test]
+fn a_second_word_cuts_off_who_is_left() {
+    let mut reactor = with_busy();
+    told(&mut reactor, Signal::Terminate);
+    assert_eq!(live(&reactor), 1, "it may finish");
+    told(&mut reactor, Signal::Terminate);
+    assert_eq!(live(&reactor), 0);
+
+    let mut reactor = with_busy();
+    told(&mut reactor, Signal::Interrupt);
+    assert_eq!(live(&reactor), 0);
+
+    // Behind a hand-over the first word is one.
+    let mut reactor = with_busy();
+    hand_over(&mut reactor);
+    told(&mut reactor, Signal::Terminate);
+    assert_eq!(live(&reactor), 1);
+    told(&mut reactor, Signal::Terminate);
+    assert_eq!(live(&reactor), 0);
+}
+
+#[test]
+fn who_is_queued_still_comes_in_and_then_the_door_is_closed() {
+    let mut reactor = reactor(64, 64);
+    reactor.net().accepts.extend((0..40).map(|_| from(1)));
+    told(&mut reactor, Signal::Terminate);
+    assert_eq!(
+        reactor.net().doors_closed,
+        0,
+        "the queue is longer than a batch"
+    );
+    for _ in 0..3 {
+        reactor.turn().unwrap();
+    }
+    assert_eq!(reactor.counters().accepted(), 40);
+    assert_eq!(reactor.net().doors_closed, 1);
+    // At once where nobody is to come in any more.
+    for stop in [
+        |r: &mut Reactor<Told>| told(r, Signal::Interrupt),
+        hand_over,
+    ] {
+        let mut reactor = with_busy();
+        stop(&mut reactor);
+        assert!(reactor.net().doors_closed > 0);
+        reactor.net().accepts.push_back(from(2));
+        knock(&mut reactor);
+        reactor.turn().unwrap();
+        assert_eq!(reactor.counters().accepted(), 1);
+    }
+}
+
+#[test]
+fn the_door_is_closed_at_the_deadline_whoever_is_queued() {
+    let mut reactor = with_busy();
+    told(&mut reactor, Signal::Terminate);
+    reactor.net().now_ms += u64::from(reactor.limits.stop_ms);
+    reactor.turn().unwrap();
+    assert!(reactor.net().doors_closed > 0);
+    assert_eq!(live(&reactor), 0);
+}
+
 #[test]
 fn a_hand_over_sends_nobody_away_until_somebody_waits_for_the_end() {
     let mut asks = with_one(true);
