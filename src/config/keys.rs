@@ -292,6 +292,9 @@ pub const KEYS: &[Key] = &[
         "Goodbye: the longest one."),
     number!("linger.bytes", Bytes, 0, TIB, Reload, limits.linger_bytes,
         "Goodbye: the most that is read off, such as the rest of an upload."),
+    number!("linger.receive_bytes", Bytes, SOCKET_BYTES_MIN, SOCKET_BYTES_MAX, Restart,
+        linger_receive_bytes,
+        "Goodbye: receive buffer of who sends on, for a sixteenth of the slots."),
     number!("linger.kernel_fin_wait_s", Seconds, 1, 60, Reload, linger2_s,
         "After close the kernel waits this long for the client's FIN (TCP_LINGER2).",
         "above 60 the kernel waits about twice the excess instead (61 gives 2 s)"),
@@ -419,7 +422,7 @@ mod tests {
                 sections.push(section);
             }
         }
-        assert_eq!(KEYS.len(), 90);
+        assert_eq!(KEYS.len(), 91);
     }
 
     #[test]

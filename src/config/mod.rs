@@ -93,6 +93,8 @@ pub struct Config {
     pub backlog: u16,
     /// SO_RCVBUF of accepted sockets, bytes.
     pub receive_bytes: u32,
+    /// SO_RCVBUF of a connection that sends on in its goodbye, bytes.
+    pub linger_receive_bytes: u32,
     /// SO_SNDBUF of accepted sockets, bytes.
     pub send_bytes: u32,
     /// TCP_LINGER2, seconds, 1 to 60.
@@ -126,7 +128,19 @@ pub struct Config {
 /// Fewer buffers than this are not derived: one burst of a browser takes six.
 const BUFFERS_DERIVED_MIN: u16 = 8;
 
+/// One connection in so many may have a large receive buffer in its goodbye.
+const WIDE_SHARE: u16 = 16;
+
 impl Config {
+    /// So many connections at once may have a receive buffer of `linger_receive_bytes`.
+    #[must_use]
+    pub fn wide_places(&self) -> u16 {
+        match self.linger_receive_bytes > self.receive_bytes {
+            true => self.connections.div_ceil(WIDE_SHARE),
+            false => 0,
+        }
+    }
+
     /// Directories are listed, by one site at least.
     #[must_use]
     pub fn lists(&self) -> bool {
@@ -246,10 +260,11 @@ impl Default for Config {
             buffer_bytes: 8192, // Apache's and nginx's longest request line
             connections_per_address: 0,
             memory_total_bytes: 0,
-            backlog: 16,          // each waiting connection may pin 245 kB
-            receive_bytes: 16384, // smaller ones double the cost of a byte
-            send_bytes: 16384,    // no loss on a local network; the kernel doubles it
-            linger2_s: 5,         // survives two lost packets; 256 bytes per silent peer
+            backlog: 16,                     // each waiting connection may pin 245 kB
+            receive_bytes: 16384,            // smaller ones double the cost of a byte
+            linger_receive_bytes: 128 << 10, // 3 MB/s on a path of 40 ms
+            send_bytes: 16384,               // no loss on a local network; the kernel doubles it
+            linger2_s: 5,                    // survives two lost packets; 256 bytes per silent peer
             auth: AuthConfig::default(),
             uploads: 16,        // a family's telephones, two uploads each
             upload_sync: false, // flash takes seconds, and a rename in order suffices mostly

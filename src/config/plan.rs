@@ -499,7 +499,12 @@ mod tests {
     fn the_queues_are_those_lines_of_the_plan_that_tcp_fills() {
         let mut config = Config::default();
         let plan = Plan::of(&config, &sizes());
-        let filled = ["connections: receive", "connections: send", "accept queue"];
+        let filled = [
+            "connections: receive",
+            "goodbyes: receive",
+            "connections: send",
+            "accept queue",
+        ];
         let lines = plan.lines.iter().filter(|l| filled.contains(&l.what));
         let sum = lines.map(Line::total_bytes).sum::<u64>();
         assert_eq!(queues_bytes(&config), sum);
@@ -540,9 +545,9 @@ mod tests {
         assert_eq!((error.code, error.place.as_str()), (78, "memory.total"));
         assert_eq!(
             error.what,
-            "1048576 bytes do not hold 1 connection: 5228957 are fixed, 238872 for the connection"
+            "1048576 bytes do not hold 1 connection: 5228957 are fixed, 502654 for the connection"
         );
-        let smallest = 5_228_957 + 238872;
+        let smallest = 5_228_957 + 502_654;
         assert!(
             error
                 .cure

@@ -255,7 +255,7 @@ fn scripts_are_named_beside_the_plan() {
         (finding.severity, finding.why)
     };
     assert_eq!(memory(&[scripts], nas()).0, Severity::Fine);
-    let (severity, why) = memory(&[scripts, "memory.total=20MiB"], router());
+    let (severity, why) = memory(&[scripts, "memory.total=22MiB"], router());
     assert_eq!(severity, Severity::Note);
     assert!(
         why.ends_with("; beside it 4 scripts run, each in up to 256 MiB."),
@@ -346,12 +346,12 @@ const ROWS: &[Row] = &[
     ("memory of its group", |r| r.group = Some(Group { max_bytes: Some(64 * MIB),
         high_bytes: Some(16 * MIB), counts_sockets: true }), Severity::Warn,
         "slows", "memory.total=12MiB"),
-    ("net.ipv4.tcp_mem", |r| r.tcp_mem = Some([5000, 7787, 9000]), Severity::Warn,
-        "hold 7788 pages of 4096", "net.ipv4.tcp_mem = 5841 7788 11682"),
-    ("net.ipv4.tcp_mem", |r| r.tcp_mem = Some([5000, 6000, 7787]), Severity::Bad,
-        "get stuck", "net.ipv4.tcp_mem = 5841 7788 11682"),
+    ("net.ipv4.tcp_mem", |r| r.tcp_mem = Some([5000, 8303, 9000]), Severity::Warn,
+        "hold 8304 pages of 4096", "net.ipv4.tcp_mem = 6228 8304 12456"),
+    ("net.ipv4.tcp_mem", |r| r.tcp_mem = Some([5000, 6000, 8303]), Severity::Bad,
+        "get stuck", "net.ipv4.tcp_mem = 6228 8304 12456"),
     ("net.ipv4.tcp_mem", |r| (r.tcp_mem, r.page_bytes) = (Some([400, 460, 1000]), Some(65_536)),
-        Severity::Warn, "hold 487 pages of 65536", "net.ipv4.tcp_mem = 400 487 1000"),
+        Severity::Warn, "hold 519 pages of 65536", "net.ipv4.tcp_mem = 400 519 1000"),
     ("net.ipv4.tcp_rmem", |r| r.tcp_rmem = Some([4096, 1_048_576, 6_291_456]), Severity::Warn,
         "15 MiB more", "net.ipv4.tcp_rmem = 4096 131072 6291456"),
     ("net.ipv4.tcp_rmem", |r| r.tcp_rmem = Some([256, 87_380, 6_291_456]), Severity::Warn,
@@ -452,7 +452,7 @@ fn orphans_matter_to_who_leaves_some() {
 #[test]
 fn orphans_are_in_the_queues_of_who_leaves_them() {
     let readings = Readings {
-        tcp_mem: Some([5841, 7788, 11_682]),
+        tcp_mem: Some([6228, 8304, 12_456]),
         ..nas()
     };
     let of = |teardown| {

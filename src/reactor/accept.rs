@@ -153,6 +153,7 @@ impl<N: Net> Reactor<N> {
             holds: None,
             offset: 0,
             buffer: None,
+            wide: false,
             of_status,
             // Most clients have sent their request by now: reading at once saves a wake-up.
             ready: Ready {

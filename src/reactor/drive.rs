@@ -310,6 +310,7 @@ impl<N: Net> Reactor<N> {
                 }
                 slot.connection
                     .discarded(u64::try_from(n).unwrap_or(u64::MAX), turn);
+                self.widen(index);
             }
             Err(error) => self.read_failed(index, &error, turn),
         }

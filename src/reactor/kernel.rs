@@ -307,6 +307,12 @@ impl Net for Kernel {
         Ok(taken)
     }
 
+    fn widen(&mut self, socket: &Socket, bytes: u32) {
+        if !socket.unix {
+            let _ = socket::widen_receive_buffer(socket.fd.as_fd(), bytes);
+        }
+    }
+
     fn send(&mut self, socket: &Socket, bytes: &[u8], more: bool) -> io::Result<usize> {
         socket::send(socket.fd.as_fd(), bytes, more)
     }

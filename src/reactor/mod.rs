@@ -38,6 +38,7 @@ mod timers;
 mod uploads;
 pub mod verdicts;
 mod watch;
+mod wide;
 mod works;
 
 use crate::config::{Config, StartError};
@@ -70,6 +71,7 @@ use std::rc::Rc;
 use stop::Stop;
 use timers::Timers;
 use uploads::Kept;
+use wide::Wide;
 
 /// A waiter for a buffer, or a client before a full table, makes somebody give way after this.
 pub const GRACE_MS: u64 = 1_000;
@@ -101,6 +103,7 @@ pub struct Reactor<N: Net> {
     /// Through which bodies flow that are kept; empty where none are.
     through: Vec<u8>,
     timers: Timers,
+    wide: Wide,
     /// Slots that stopped on a budget.
     runnable: Queue,
     /// Slots whose work waits for another's: they look again in the next turn.
@@ -166,6 +169,7 @@ impl<N: Net> Reactor<N> {
             scripts: Scripts::new(&config),
             through: uploads::room(&config),
             timers: Timers::new(slots, now),
+            wide: Wide::new(&config),
             runnable: Queue::new(slots),
             patient: Queue::new(slots),
             waiting: Queue::new(slots),

@@ -49,6 +49,8 @@ pub(super) struct Slot<S> {
     pub(super) buffer: Option<u16>,
     /// It came by `status.socket`, and has one of the slots for that.
     pub(super) of_status: bool,
+    /// It has one of the large receive buffers.
+    pub(super) wide: bool,
     /// Readiness.
     pub(super) ready: Ready,
     /// The state the shell saw last, and since when.
@@ -253,6 +255,7 @@ mod tests {
             offset: 0,
             buffer: None,
             of_status: false,
+            wide: false,
             ready: Ready::default(),
             state: State::Idle,
             since: Ms(0),
@@ -289,6 +292,7 @@ mod tests {
         let mut slots = Slots::new(2, 1);
         let of_status = || Slot {
             of_status: true,
+            wide: false,
             ..slot()
         };
         for _ in 0..2 {

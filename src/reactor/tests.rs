@@ -6,6 +6,7 @@ mod identity;
 mod stop;
 mod verdicts;
 mod wall;
+mod wide;
 
 use super::net::{Event, Net, Token};
 use super::*;
@@ -33,6 +34,7 @@ struct Told {
     receives: VecDeque<io::Result<Vec<u8>>>,
     received: usize,
     discards: VecDeque<usize>,
+    widened: Vec<u32>,
     closed: Vec<How>,
     unread: u32,
     unacknowledged: u32,
@@ -118,6 +120,10 @@ impl Net for Told {
 
     fn discard(&mut self, (): &(), _: usize) -> io::Result<usize> {
         self.discards.pop_front().map_or_else(blocked, Ok)
+    }
+
+    fn widen(&mut self, (): &(), bytes: u32) {
+        self.widened.push(bytes);
     }
 
     fn send(&mut self, (): &(), bytes: &[u8], _: bool) -> io::Result<usize> {

@@ -90,6 +90,9 @@ impl<N: Net> Reactor<N> {
             self.buffers.count(),
             "every buffer has one place"
         );
+        let wide = self.slots.iter().filter(|(_, slot)| slot.wide).count();
+        assert_eq!(wide, usize::from(self.wide.taken), "large buffers");
+        assert!(wide <= usize::from(self.config.wide_places()), "as planned");
         let works = self.slots.iter().filter(|(_, slot)| slot.work().is_some());
         assert_eq!(
             works.count() + self.works.free(),

@@ -85,6 +85,23 @@ pub fn set_receive_buffer(fd: BorrowedFd<'_>, bytes: u32) -> io::Result<()> {
     set(fd, libc::SOL_SOCKET, libc::SO_RCVBUF, [number(bytes)?])
 }
 
+/// Sets a larger receive buffer later on, and lets the window follow (TCP_WINDOW_CLAMP, tcp(7)).
+/// Linux 6.18 leaves the clamp where the smaller buffer had put it: the window stayed at 29,696
+/// bytes with a buffer of 262,144.
+///
+/// # Errors
+///
+/// As setsockopt(2).
+pub fn widen_receive_buffer(fd: BorrowedFd<'_>, bytes: u32) -> io::Result<()> {
+    set_receive_buffer(fd, bytes)?;
+    set(
+        fd,
+        libc::IPPROTO_TCP,
+        libc::TCP_WINDOW_CLAMP,
+        [number(bytes)?],
+    )
+}
+
 /// Sets the send buffer (SO_SNDBUF, socket(7)) and ends its automatic growth. The kernel doubles
 /// the number and caps it at net.core.wmem_max: see [`send_buffer`].
 ///
@@ -322,6 +339,20 @@ mod tests {
         let mut got = Vec::new();
         client.read_to_end(&mut got).unwrap();
         assert_eq!(got.len(), sent);
+    }
+
+    #[test]
+    fn the_window_may_follow_a_buffer_that_grows() {
+        let (ours, _client) = tcp_pair();
+        let clamp = || {
+            let name = libc::TCP_WINDOW_CLAMP;
+            get::<1>(ours.as_fd(), libc::IPPROTO_TCP, name).unwrap()[0]
+        };
+        set_receive_buffer(ours.as_fd(), 16384).unwrap();
+        assert!(clamp() < 131_072);
+        widen_receive_buffer(ours.as_fd(), 131_072).unwrap();
+        assert_eq!(receive_buffer(ours.as_fd()).unwrap(), 262_144);
+        assert_eq!(clamp(), 131_072);
     }
 
     #[test]

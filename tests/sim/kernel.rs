@@ -385,6 +385,12 @@ impl Net for FakeNet {
         outcome
     }
 
+    fn widen(&mut self, socket: &FakeSocket, bytes: u32) {
+        let mut world = self.0.borrow_mut();
+        let end = world.tcp.end_mut(socket.0, SERVER);
+        end.set_receive_bytes(2 * bytes as usize);
+    }
+
     fn send(&mut self, socket: &FakeSocket, bytes: &[u8], more: bool) -> Result<usize> {
         let mut world = self.enter();
         let n = world

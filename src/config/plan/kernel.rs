@@ -80,7 +80,14 @@ pub fn queues_bytes(config: &Config) -> u64 {
     let queued = waiting(config, listeners).saturating_mul(waiting_peak_bytes());
     connection_queues_bytes(config)
         .saturating_mul(config.connections.into())
+        .saturating_add(wide_bytes(config).saturating_mul(config.wide_places().into()))
         .saturating_add(queued)
+}
+
+/// What one connection may hold more when it sends on in its goodbye, bytes.
+fn wide_bytes(config: &Config) -> u64 {
+    receive_peak_bytes(config.linger_receive_bytes.into())
+        .saturating_sub(receive_peak_bytes(config.receive_bytes.into()))
 }
 
 /// What the queues of one connection hold at worst, bytes.
@@ -109,6 +116,12 @@ pub(super) fn lines(config: &Config) -> Vec<Line> {
             connections,
             receive_peak_bytes(config.receive_bytes.into()),
             "memory.receive_bytes",
+        ),
+        line(
+            "goodbyes: receive",
+            config.wide_places().into(),
+            wide_bytes(config),
+            "linger.receive_bytes",
         ),
         line(
             "connections: send",
