@@ -270,7 +270,7 @@ fn sysctls_of_a_namespace_change_what_it_says() {
             "net.ipv4.tcp_max_tw_buckets",
             "5",
             "warn",
-            "net.ipv4.tcp_max_tw_buckets = 640",
+            "net.ipv4.tcp_max_tw_buckets = 8320",
         ),
         ("net.ipv4.tcp_fin_timeout", "2", "note", ""),
         (

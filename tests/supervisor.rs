@@ -27,7 +27,8 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr as UnixAddress, UnixListener, UnixStream};
 use std::process::{Command, Stdio};
 
 /// A connection with timeouts.
@@ -126,6 +127,25 @@ fn sockets_of_a_supervisor_are_handed_over_whole() {
     assert!(page_at(&path).contains("good day"));
     new.serves_a_good_client();
     drop(new.stop());
+}
+
+#[test]
+fn a_listener_without_a_name_in_the_file_system_is_served_like_others() {
+    let root = Root::new();
+    let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+    let name = format!("adieu-{}-abstract", std::process::id());
+    let address = UnixAddress::from_abstract_name(&name).unwrap();
+    let second = UnixListener::bind_addr(&address).unwrap();
+    let server = handed(&root, BOTH, tcp.into(), second.into(), &[]);
+    server.says("adieu: serving ");
+    let mut stream = UnixStream::connect_addr(&address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        .unwrap();
+    assert_eq!(read_answer(&mut stream, false).status, 200);
+    drop(stream);
+    drop(server.stop());
 }
 
 /// What ss(8) says of the buffers of the server's end of this connection: receive, send.

@@ -135,7 +135,9 @@ impl Config {
     /// So many connections at once may have a receive buffer of `linger_receive_bytes`.
     #[must_use]
     pub fn wide_places(&self) -> u16 {
-        match self.linger_receive_bytes > self.receive_bytes {
+        let is_tcp = |listen: &Listen| matches!(listen, Listen::Tcp(_));
+        let is_larger = self.linger_receive_bytes > self.receive_bytes;
+        match is_larger && self.listen.iter().any(is_tcp) {
             true => self.connections.div_ceil(WIDE_SHARE),
             false => 0,
         }

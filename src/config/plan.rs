@@ -7,7 +7,7 @@ mod kernel;
 mod shown;
 
 pub use kernel::{
-    connection_queues_bytes, queues_bytes, receive_peak_bytes, send_peak_bytes, waiting,
+    connection_queues_bytes, leftovers, queues_bytes, receive_peak_bytes, send_peak_bytes, waiting,
     waiting_peak_bytes,
 };
 
@@ -321,7 +321,8 @@ pub(super) fn fit(
         );
         let cure = format!(
             "the smallest total that works is {smallest_bytes}; or lower memory.backlog, \
-             memory.receive_bytes or memory.send_bytes (see adieu -t without a total)"
+             linger.receive_bytes, memory.receive_bytes or memory.send_bytes \
+             (see adieu -t without a total)"
         );
         return Err(StartError::configuration("memory.total", what, cure));
     }
@@ -369,7 +370,8 @@ impl fmt::Display for Plan {
         )?;
         writeln!(
             f,
-            "sends a FIN; each stays for linger.kernel_fin_wait_s.\n\nNot bounded by adieu:"
+            "sends a FIN: each stays for linger.kernel_fin_wait_s, and 60 s in TIME-WAIT.\n\n\
+             Not bounded by adieu:"
         )?;
         for (what, why) in NOT_BOUNDED {
             writeln!(f, "  {what:<27}  {why}")?;
@@ -436,7 +438,7 @@ mod tests {
         assert_eq!(total("connections: receive"), 128 * 131892);
         assert_eq!(total("connections: send"), 128 * 84788);
         assert_eq!(total("accept queue"), 17 * 244_941);
-        assert_eq!(total("leftovers of closing"), 128 * 5 * 256);
+        assert_eq!(total("leftovers of closing"), 128 * 65 * 256);
     }
 
     #[test]
@@ -545,9 +547,9 @@ mod tests {
         assert_eq!((error.code, error.place.as_str()), (78, "memory.total"));
         assert_eq!(
             error.what,
-            "1048576 bytes do not hold 1 connection: 5228957 are fixed, 502654 for the connection"
+            "1048576 bytes do not hold 1 connection: 5228957 are fixed, 518014 for the connection"
         );
-        let smallest = 5_228_957 + 502_654;
+        let smallest = 5_228_957 + 518_014;
         assert!(
             error
                 .cure
@@ -561,7 +563,7 @@ mod tests {
 
     #[test]
     fn connections_that_were_asked_for_stand_or_are_refused() {
-        let mut config = with_total(36 << 20);
+        let mut config = with_total(40 << 20);
         fit(&mut config, &sizes(), true).unwrap();
         assert_eq!(config.connections, 128);
         let error = fit(&mut with_total(8 << 20), &sizes(), true).unwrap_err();

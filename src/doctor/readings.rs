@@ -94,7 +94,9 @@ impl Readings {
             file_max: one("fs/file-max"),
             files_taken: sysctl(read, "fs/file-nr").map(|[taken, _, _]| taken),
             nr_open: one("fs/nr_open"),
-            may_raise: read("/proc/self/status").and_then(|text| may_raise(&text)),
+            may_raise: read("/proc/self/status")
+                .and_then(|text| may_raise(&text))
+                .map(|may| may && read("/proc/self/uid_map").is_none_or(|map| is_first(&map))),
             memory_bytes: kibibytes(&memory, "MemTotal:"),
             available_bytes: kibibytes(&memory, "MemAvailable:"),
             group: Group::of_files(read),
@@ -142,6 +144,11 @@ fn kibibytes(text: &str, name: &str) -> Option<u64> {
     let mut words = line.split_ascii_whitespace();
     let count = number(words.next()?)?;
     (words.next() == Some("kB")).then(|| count.saturating_mul(1024))
+}
+
+/// Whether /proc/self/uid_map is that of the first user namespace: in another, limits do not go up.
+fn is_first(map: &str) -> bool {
+    map.split_whitespace().eq(["0", "0", "4294967295"])
 }
 
 /// Whether the effective capabilities of /proc/self/status have CAP_SYS_RESOURCE.
@@ -211,6 +218,8 @@ mod tests {
         assert_eq!(of("x"), None);
         assert_eq!(of(&"f".repeat(17)), None);
         assert_eq!(may_raise(""), None);
+        assert!(is_first("         0          0 4294967295\n"));
+        assert!(!is_first("         0       1000          1\n") && !is_first(""));
     }
 
     #[test]

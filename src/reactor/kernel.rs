@@ -307,10 +307,8 @@ impl Net for Kernel {
         Ok(taken)
     }
 
-    fn widen(&mut self, socket: &Socket, bytes: u32) {
-        if !socket.unix {
-            let _ = socket::widen_receive_buffer(socket.fd.as_fd(), bytes);
-        }
+    fn widen(&mut self, socket: &Socket, bytes: u32) -> bool {
+        !socket.unix && socket::widen_receive_buffer(socket.fd.as_fd(), bytes).is_ok()
     }
 
     fn send(&mut self, socket: &Socket, bytes: &[u8], more: bool) -> io::Result<usize> {

@@ -90,7 +90,8 @@ impl Listeners {
         };
         let (mut offered, in_use) = match given {
             Given::Exactly(sockets) => {
-                let status = Path::new(&config.status.socket);
+                let shows = config.socket_slots() > 0;
+                let status = shows.then(|| Path::new(&config.status.socket));
                 for (socket, number) in sockets.into_iter().zip(LISTEN_FDS_START..) {
                     listeners.inherit(socket, number, status)?;
                 }
@@ -196,7 +197,12 @@ impl Listeners {
     }
 
     /// Takes a socket of `LISTEN_FDS`, which came under this number.
-    fn inherit(&mut self, fd: OwnedFd, number: i32, status: &Path) -> Result<(), StartError> {
+    fn inherit(
+        &mut self,
+        fd: OwnedFd,
+        number: i32,
+        status: Option<&Path>,
+    ) -> Result<(), StartError> {
         let fault = |what: String| {
             let cure = "let the socket unit have ListenStream= and Accept=no, and no other";
             StartError::runtime("LISTEN_FDS", format!("descriptor {number} {what}"), cure)
@@ -209,7 +215,7 @@ impl Listeners {
         let listener = Listener {
             fd,
             unix: matches!(bound, Bound::Unix(_)),
-            of_status: matches!(&bound, Bound::Unix(path) if path == status),
+            of_status: matches!(&bound, Bound::Unix(path) if Some(path.as_path()) == status),
             stale: true,
             shared: false,
         };

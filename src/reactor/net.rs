@@ -224,8 +224,8 @@ pub trait Net {
     /// As recv(2).
     fn discard(&mut self, socket: &Self::Socket, max: usize) -> io::Result<usize>;
 
-    /// From now on the kernel may hold more of what comes: SO_RCVBUF, bytes. It may not do so.
-    fn widen(&mut self, socket: &Self::Socket, bytes: u32);
+    /// From now on the kernel may hold more of what comes: SO_RCVBUF, bytes. False: it does not.
+    fn widen(&mut self, socket: &Self::Socket, bytes: u32) -> bool;
 
     /// Sends; `more`: further bytes follow at once.
     ///

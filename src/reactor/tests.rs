@@ -35,6 +35,7 @@ struct Told {
     received: usize,
     discards: VecDeque<usize>,
     widened: Vec<u32>,
+    stays_narrow: bool,
     closed: Vec<How>,
     unread: u32,
     unacknowledged: u32,
@@ -122,8 +123,9 @@ impl Net for Told {
         self.discards.pop_front().map_or_else(blocked, Ok)
     }
 
-    fn widen(&mut self, (): &(), bytes: u32) {
+    fn widen(&mut self, (): &(), bytes: u32) -> bool {
         self.widened.push(bytes);
+        !self.stays_narrow
     }
 
     fn send(&mut self, (): &(), bytes: &[u8], _: bool) -> io::Result<usize> {

@@ -2,7 +2,7 @@
 //!
 //! Owns the count of connections with a large receive buffer, and who gets one. What is read off
 //! needs no memory of ours, but no more of it comes in a round trip than the kernel may hold: with
-//! the size of every other connection a path of 40 ms carries 800 kB a second. It must not read.
+//! the size of every other connection a path of 40 ms carries 400 kB a second. It must not read.
 //! Invariants: there are never more of them than the memory plan has; none is given back but by the
 //! close, which ends every goodbye.
 
@@ -54,8 +54,7 @@ impl<N: Net> Reactor<N> {
         if slot.wide || !sends_on || self.wide.taken >= self.wide.most {
             return;
         }
-        slot.wide = true;
-        self.wide.taken = self.wide.taken.saturating_add(1);
-        self.net.widen(&slot.socket, self.wide.bytes);
+        slot.wide = self.net.widen(&slot.socket, self.wide.bytes);
+        self.wide.taken = self.wide.taken.saturating_add(slot.wide.into());
     }
 }

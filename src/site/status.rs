@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::config::network::Networks;
 use crate::config::status::{BUILT, Form};
 use crate::connection::client::Client;
-use crate::connection::head::{Method, Request, Target};
+use crate::connection::head::{Method, Request, Target, Version};
 use crate::connection::reply::{Reply, Status};
 use std::net::IpAddr;
 
@@ -23,8 +23,16 @@ pub(super) struct Shown {
 }
 
 /// What proxies add to a request. A proxy on this machine that `proxy.trusted` does not name makes
-/// the whole world look like this machine; these show it.
-const FORWARDED: [&str; 4] = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
+/// the whole world look like this machine; these show it. So does HTTP/1.0, which nginx speaks to
+/// what is behind it unless it is told otherwise. A proxy that shows neither is not noticed.
+const FORWARDED: [&str; 6] = [
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
+    "via",
+];
 
 impl Shown {
     /// For the default site; the others have none.
@@ -44,7 +52,8 @@ impl Shown {
             Client::Unknown => return false,
         };
         let mut fields = FORWARDED.iter();
-        let forwarded = own && fields.any(|name| request.value(name).is_some());
+        let old = request.verdict.version == Version::Http10;
+        let forwarded = own && (old || fields.any(|name| request.value(name).is_some()));
         self.allow.contains(client) && !forwarded
     }
 }

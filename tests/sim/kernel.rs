@@ -385,10 +385,11 @@ impl Net for FakeNet {
         outcome
     }
 
-    fn widen(&mut self, socket: &FakeSocket, bytes: u32) {
+    fn widen(&mut self, socket: &FakeSocket, bytes: u32) -> bool {
         let mut world = self.0.borrow_mut();
         let end = world.tcp.end_mut(socket.0, SERVER);
         end.set_receive_bytes(2 * bytes as usize);
+        true
     }
 
     fn send(&mut self, socket: &FakeSocket, bytes: &[u8], more: bool) -> Result<usize> {

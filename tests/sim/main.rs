@@ -8,7 +8,8 @@
 //! and a FIN. Where they are short, that holds for who asks once; for the others what has begun
 //! becomes whole. The same goes for who lets the server wait where an address has its share. Who
 //! asks again at the moment of the goodbye has a whole answer or a FIN. While the server stops, and
-//! where the machine stands still for longer than a deadline, nothing garbled is all that is owed.
+//! where the machine stands still for longer than a deadline, nothing garbled is all that is owed;
+//! nor is more to a client for which epoll had no memory.
 //!
 //! Not modelled: congestion beyond a growing window, reordering, SACK, Nagle, zero-window probes
 //! (no acknowledgement is lost, data is), ETIMEDOUT of the kernel itself, TIME_WAIT and the reuse

@@ -12,8 +12,11 @@ const SLABS_BYTES: u64 = 3848;
 /// A socket that waits to be accepted still has the default receive buffer, the second number of
 /// net.ipv4.tcp_rmem. It is 131,072 on most kernels, which is what they make of this size.
 const WAITING_SIZE_BYTES: u64 = 65_536;
-/// What the kernel keeps of a closed socket that waits for the client's FIN.
+/// What the kernel keeps of a closed socket that waits for the client's FIN, and of one in
+/// TIME-WAIT behind it.
 const LEFTOVER_BYTES: u64 = 256;
+/// How long TIME-WAIT takes (TCP_TIMEWAIT_LEN of the kernel).
+const TIME_WAIT_S: u64 = 60;
 /// What the kernel lets in over the double that it makes of a receive size: one more packet, up to
 /// 64 KiB and its book-keeping.
 const RECEIVE_EXCESS_BYTES: u64 = 80 * 1024;
@@ -68,6 +71,14 @@ pub fn waiting(config: &Config, listeners: usize) -> u64 {
     wide(listeners).saturating_mul(u64::from(config.backlog) + 1)
 }
 
+/// Closed sockets of which the kernel keeps something, if each slot is turned over once a second:
+/// an assumption, for nothing holds clients to it. adieu closes first mostly, so TIME-WAIT is here.
+#[must_use]
+pub fn leftovers(config: &Config) -> u64 {
+    let seconds = u64::from(config.linger2_s).saturating_add(TIME_WAIT_S);
+    u64::from(config.connections).saturating_mul(seconds)
+}
+
 /// What all TCP queues hold at worst, bytes: all that net.ipv4.tcp_mem counts. None where no
 /// listener is TCP.
 #[must_use]
@@ -100,14 +111,17 @@ pub fn connection_queues_bytes(config: &Config) -> u64 {
 /// What the kernel holds for adieu.
 pub(super) fn lines(config: &Config) -> Vec<Line> {
     let connections = u64::from(config.connections);
+    // Those of status.socket beside them; what they send counts as theirs.
+    let shown = config.socket_slots();
+    let all = connections.saturating_add(shown.into());
     let line = |what, count, bytes, bound| line(what, "kernel", count, bytes, bound);
-    let waiting = waiting(config, config.listen.len());
-    // Each slot turned over once a second: an assumption, for nothing holds clients to it.
-    let leftovers = connections.saturating_mul(u64::from(config.linger2_s));
+    let listeners = config.listen.len().saturating_add((shown > 0).into());
+    let waiting = waiting(config, listeners);
+    let leftovers = leftovers(config);
     vec![
         line(
             "connections: objects",
-            connections,
+            all,
             SLABS_BYTES,
             "memory.connections",
         ),
@@ -125,7 +139,7 @@ pub(super) fn lines(config: &Config) -> Vec<Line> {
         ),
         line(
             "connections: send",
-            connections,
+            all,
             send_peak_bytes(config.send_bytes.into()),
             "memory.send_bytes",
         ),

@@ -88,22 +88,22 @@ pub(super) fn max_tw_buckets(case: &Case<'_>) -> Option<Finding> {
         return Some(Finding::fine(value, UNIX_ONLY));
     }
     let slots = u64::from(case.config.connections);
-    let need = slots.saturating_mul(case.config.linger2_s.into());
+    let need = plan::leftovers(case.config);
     let left = format!(
-        "Up to {need} clients have everything and send no FIN for linger.kernel_fin_wait_s, if \
-         every slot closes once a second"
+        "Up to {need} closed connections are in TIME-WAIT, or wait for a FIN for \
+         linger.kernel_fin_wait_s, if every slot closes once a second"
     );
     let better = sysctl("net.ipv4.tcp_max_tw_buckets", &need);
     Some(if most >= need {
         Finding::fine(value, format!("{left}."))
     } else if most >= slots {
-        let why = format!("{left}. The kernel forgets those above the limit: they lose nothing.");
+        let why = format!(
+            "{left}. The kernel forgets those above the limit: who sends something then is reset, \
+             and packets of an old connection may come into a new one."
+        );
         Finding::note(value, why)
     } else {
-        let why = format!(
-            "{left}. The limit is below memory.connections={slots}: TIME-WAIT is cut short, too, \
-             which keeps packets of an old connection out of a new one."
-        );
+        let why = format!("{left}. The limit is below memory.connections={slots}.");
         Finding::warn(value, why).or(better)
     })
 }

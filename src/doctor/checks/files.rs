@@ -7,8 +7,9 @@ use super::{connections, sysctl};
 use crate::config::Descriptors;
 
 fn needed(case: &Case<'_>) -> u64 {
-    let listeners = u64::try_from(case.config.listen.len()).unwrap_or(u64::MAX);
-    Descriptors::of(case.config, listeners).need
+    let shown = usize::from(case.config.socket_slots() > 0); // status.socket
+    let listeners = case.config.listen.len().saturating_add(shown);
+    Descriptors::of(case.config, u64::try_from(listeners).unwrap_or(u64::MAX)).need
 }
 
 /// So many connections fit so many descriptors: two for each.

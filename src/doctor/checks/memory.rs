@@ -52,7 +52,7 @@ pub(super) fn memory(case: &Case<'_>) -> Option<Finding> {
 
 /// The plan does not fit what is available.
 fn is_short(case: &Case<'_>) -> bool {
-    let available = case.readings.available_bytes;
+    let available = case.readings.available_bytes.or(case.readings.memory_bytes);
     available.is_some_and(|available| case.plan.sum_bytes > available)
 }
 

@@ -18,13 +18,18 @@ const SIZE_BYTES_MIN: u64 = crate::config::keys::SOCKET_BYTES_MIN;
 pub(super) fn rmem_max(case: &Case<'_>) -> Option<Finding> {
     let in_force = case.readings.probe.map(|probe| probe.receive_bytes);
     let most = case.readings.rmem_max.or(of_socket(in_force))?;
-    let size = u64::from(case.config.receive_bytes);
+    let config = case.config;
+    let usual = u64::from(config.receive_bytes);
+    let name = "net.core.rmem_max";
+    // A socket tells about the usual size alone.
+    let is_read = case.readings.rmem_max.is_some();
+    if is_read && most >= usual && config.wide_places() > 0 {
+        let why = "a smaller one makes goodbyes slower on long paths";
+        let size = config.linger_receive_bytes.into();
+        return Some(capped(most, size, [name, "linger.receive_bytes", why]));
+    }
     let why = "a smaller receive buffer costs more for each byte";
-    Some(capped(
-        most,
-        size,
-        ["net.core.rmem_max", "memory.receive_bytes", why],
-    ))
+    Some(capped(most, usual, [name, "memory.receive_bytes", why]))
 }
 
 /// net.core.wmem_max caps SO_SNDBUF. Where it cannot be read, a socket tells.

@@ -55,6 +55,16 @@ fn there_are_as_many_as_planned_and_a_close_brings_one_home() {
 }
 
 #[test]
+fn who_cannot_have_one_takes_none() {
+    let mut reactor = with_refused(8, 2);
+    reactor.net().stays_narrow = true; // a unix socket
+    sends_on(&mut reactor, 0, 64 * KIB);
+    reactor.net().stays_narrow = false;
+    sends_on(&mut reactor, 1, 64 * KIB);
+    assert_eq!(reactor.wide.taken, 1);
+}
+
+#[test]
 fn there_is_none_where_the_usual_one_is_as_large() {
     let config = Config {
         receive_bytes: 128 << 10,
