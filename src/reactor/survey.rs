@@ -1,9 +1,10 @@
 //! Asking the kernel about our ports, in steps.
 //!
 //! Owns the questions and what came of the last ones. It must not wait: a step hears one message,
-//! of some hundred sockets. Invariants: what fails or is forbidden is unknown, and is tried again;
-//! an answer is at most [`FRESH_MS`] old when it is given again, so that who asks often does not
-//! make the kernel work often.
+//! of some hundred sockets. Invariants: what fails or is forbidden is unknown; what fails is tried
+//! again, on another socket, so that no answer is taken for a later one; what is forbidden is asked
+//! again by a reload alone. An answer is given again until it is [`FRESH_MS`] old, so that who asks
+//! often does not make the kernel work often.
 
 use crate::config::Config;
 use crate::connection::time::Ms;
@@ -11,12 +12,16 @@ use crate::report::status::{Host, Sockets, Survey, TCP_STATES};
 use crate::sys::diag::{self, Family, Found, Said};
 use crate::sys::{file, limits, socket};
 use std::fs::File;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// An answer of this age is given once more, ms.
 const FRESH_MS: u64 = 1_000;
+/// As many are heard before the first turn: the first one says whether there are answers.
+const FIRST_MESSAGES: usize = 64;
+/// What a message is heard into then, bytes: the kernel makes none that is longer.
+const FIRST_BYTES: usize = 16 * 1024;
 /// The state of a listener.
 const LISTEN: u8 = 10;
 /// All states.
@@ -25,6 +30,9 @@ const STATES: u32 = !1;
 /// What is asked, and what for.
 #[derive(Debug, Default)]
 pub(super) struct Surveyor {
+    /// The kernel may be asked: it was, when that might wait, and did not refuse.
+    answers: bool,
+    /// `None` as well where it could not be opened again.
     socket: Option<OwnedFd>,
     questions: Vec<Vec<u8>>,
     sockstat: Option<File>,
@@ -32,18 +40,23 @@ pub(super) struct Surveyor {
     page_bytes: u64,
     /// The question that is being answered.
     open: Option<usize>,
+    /// The number that its answer has.
+    number: u32,
     counted: Sockets,
     failed: bool,
     /// When the last answer was begun, and when this one was.
     answered: Option<Ms>,
     begun: Ms,
+    /// When somebody last wanted to know.
+    wanted: Ms,
     survey: Survey,
 }
 
 impl Surveyor {
     /// Opens what is needed for it, if `config` shows the status. What cannot be had is unknown.
+    /// The kernel is asked here once, so that it looks for its modules now: that waits.
     pub(super) fn retune(&mut self, config: &Config, addresses: impl Iterator<Item = SocketAddr>) {
-        if !config.shows_status() || self.socket.is_some() {
+        if !config.shows_status() || self.answers {
             return;
         }
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
@@ -56,27 +69,49 @@ impl Surveyor {
         let question = |family, ports: &[u16]| diag::question(family, STATES, ports);
         let both = [question(Family::V4, &v4), question(Family::V6, &v6)];
         self.questions = both.into_iter().flatten().collect();
-        let open = |what: &str, error: &io::Error| {
-            log::warn!("the status does not know {what}: {error}");
-        };
         match diag::open() {
-            Ok(fd) => self.socket = Some(fd),
-            Err(error) => open("the sockets of the kernel", &error),
+            Ok(fd) => {
+                self.socket = Some(fd);
+                self.answers = true;
+                self.ask_first();
+            }
+            Err(error) => unknown("the sockets of the kernel", &error),
         }
         for (place, path) in [
             (&mut self.sockstat, "/proc/net/sockstat"),
             (&mut self.statm, "/proc/self/statm"),
         ] {
+            if place.is_some() {
+                continue;
+            }
             match File::open(path) {
                 Ok(file) => *place = Some(file),
-                Err(error) => open(path, &error),
+                Err(error) => unknown(path, &error),
             }
         }
         self.page_bytes = limits::page_bytes();
     }
 
+    /// Asks what it will ask later, and forgets what it hears, all but a refusal.
+    fn ask_first(&mut self) {
+        let mut room = vec![0; FIRST_BYTES];
+        self.begin(Ms::default());
+        for _ in 0..FIRST_MESSAGES {
+            let Some(question) = self.open else {
+                return;
+            };
+            self.hear(question, &mut room);
+        }
+        self.reopen();
+    }
+
     /// Goes on asking. `None`: there is more to hear in the next turn.
     pub(super) fn step(&mut self, now: Ms, scratch: &mut [u8]) -> Option<Survey> {
+        let left_ms = now.since(self.wanted);
+        self.wanted = now;
+        if self.open.is_some() && left_ms >= FRESH_MS {
+            self.reopen(); // who asked has left: what was heard for it is too old
+        }
         if let Some(at) = self.answered.filter(|_| self.open.is_none()) {
             let age_ms = now.since(at);
             if age_ms < FRESH_MS {
@@ -87,10 +122,7 @@ impl Surveyor {
             }
         }
         if self.open.is_none() {
-            self.counted = Sockets::default();
-            self.failed = self.socket.is_none();
-            self.begun = now;
-            self.ask(0);
+            self.begin(now);
         }
         if let Some(question) = self.open {
             self.hear(question, scratch);
@@ -108,15 +140,27 @@ impl Surveyor {
         Some(self.survey)
     }
 
-    /// Asks a question, if there is one of this number.
-    fn ask(&mut self, number: usize) {
+    fn begin(&mut self, now: Ms) {
+        if self.socket.is_none() {
+            self.reopen();
+        }
+        self.counted = Sockets::default();
+        self.failed = self.socket.is_none();
+        self.begun = now;
+        self.ask(0);
+    }
+
+    /// Asks a question, if there is one at this place.
+    fn ask(&mut self, at: usize) {
         self.open = None;
-        let (Some(fd), Some(question)) = (&self.socket, self.questions.get(number)) else {
+        let (Some(fd), Some(question)) = (&self.socket, self.questions.get_mut(at)) else {
             return;
         };
+        self.number = self.number.wrapping_add(1);
+        diag::set_number(question, self.number);
         match socket::send(fd.as_fd(), question, false) {
-            Ok(_) => self.open = Some(number),
-            Err(_) => self.failed = true,
+            Ok(_) => self.open = Some(at),
+            Err(error) => self.give_up(&error),
         }
     }
 
@@ -127,39 +171,44 @@ impl Surveyor {
         };
         let heard = match socket::receive(fd.as_fd(), scratch) {
             Ok(count) => scratch.get(..count).unwrap_or_default(),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                // The kernel answers at once, or not at all.
-                self.give_up();
-                return;
-            }
-            Err(_) => {
-                self.give_up();
+            Err(error) => {
+                // EAGAIN too: the kernel answers at once, or not at all.
+                self.give_up(&error);
                 return;
             }
         };
-        let mut said = diag::messages(heard).peekable();
-        if said.peek().is_none() {
-            self.give_up();
-            return;
-        }
-        for said in said {
+        for said in diag::messages(heard, self.number) {
             match said {
                 Said::Socket(found) => self.count(found),
                 Said::Done => {
                     self.ask(question.saturating_add(1));
                     return;
                 }
-                Said::Error(_) => {
-                    self.give_up();
+                Said::Error(error) => {
+                    self.give_up(&io::Error::from_raw_os_error(error));
                     return;
                 }
             }
         }
     }
 
-    fn give_up(&mut self) {
+    fn give_up(&mut self, error: &io::Error) {
         self.failed = true;
+        if self.answers && diag::refuses(error) {
+            self.answers = false;
+            unknown("the sockets of the kernel", error);
+        }
+        self.reopen();
+    }
+
+    /// Nothing is asked any more. The kernel forgets with the socket what it was about to say: on
+    /// the same one it would say that first, and take no other question meanwhile.
+    fn reopen(&mut self) {
         self.open = None;
+        self.socket = None;
+        if self.answers {
+            self.socket = diag::open().ok();
+        }
     }
 
     fn count(&mut self, found: Found) {
@@ -198,6 +247,10 @@ impl Surveyor {
     }
 }
 
+fn unknown(what: &str, error: &io::Error) {
+    log::warn!("the status does not know {what}: {error}");
+}
+
 /// What the kernel writes into such a file now.
 fn read<'s>(fd: BorrowedFd<'_>, scratch: &'s mut [u8]) -> Option<&'s str> {
     let count = file::read_at(fd, scratch, 0).ok()?;
@@ -216,6 +269,7 @@ const _: () = assert!(TCP_STATES.len() == 12);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::clock;
     use std::net::{TcpListener, TcpStream};
 
     fn surveyor(address: SocketAddr) -> Surveyor {
@@ -268,6 +322,149 @@ mod tests {
         let closed = later.states[3] + later.states[4]; // its FIN may be on its way
         assert_eq!((later.states[0], closed), (2, 1), "{later:?}");
         drop(clients);
+    }
+
+    /// Connections whose sockets need more than one message, and a surveyor that has heard one.
+    /// `None`, and why, where the kernel does not answer.
+    fn left_behind() -> Option<(TcpListener, Vec<TcpStream>, Surveyor)> {
+        if !crate::config::status::BUILT {
+            return None;
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut surveyor = surveyor(address);
+        let clients = (0..MANY).map(|_| TcpStream::connect(address).unwrap());
+        let clients = clients.collect();
+        let start = clock::monotonic_ms();
+        loop {
+            surveyor.answered = None;
+            match established(survey(&mut surveyor, Ms(1))) {
+                None => {
+                    println!("SKIP: this kernel does not answer");
+                    return None;
+                }
+                Some(MANY) => break,
+                Some(_) => assert!(clock::monotonic_ms() - start < 20_000), // handshakes go on
+            }
+        }
+        surveyor.answered = None;
+        surveyor.reopen(); // a socket that has heard long messages is told long ones
+        let mut scratch = vec![0; 16 * 1024];
+        assert_eq!(surveyor.step(Ms(5_000), &mut scratch), None);
+        assert!(surveyor.open.is_some());
+        let heard = surveyor.counted.states[0];
+        assert!(heard < MANY, "all {heard} were in one message");
+        Some((listener, clients, surveyor))
+    }
+
+    const MANY: u32 = 80;
+
+    fn established(survey: Survey) -> Option<u32> {
+        survey.sockets.map(|sockets| sockets.states[0])
+    }
+
+    #[test]
+    fn what_was_heard_for_who_left_long_ago_is_not_counted() {
+        let Some((listener, _clients, mut surveyor)) = left_behind() else {
+            return;
+        };
+        drop(listener); // and with it all that nobody accepted
+        let later = survey(&mut surveyor, Ms(6_000));
+        assert_eq!((later.sockets, later.age_ms), (Some(Sockets::default()), 0));
+    }
+
+    #[test]
+    fn who_asks_meanwhile_gets_what_was_begun_and_how_old_it_is() {
+        let Some((_listener, _clients, mut surveyor)) = left_behind() else {
+            return;
+        };
+        let number = surveyor.number;
+        let later = survey(&mut surveyor, Ms(5_999));
+        assert_eq!((established(later), later.age_ms), (Some(MANY), 999));
+        assert_eq!(surveyor.number, number, "no question was asked again");
+    }
+
+    #[test]
+    fn a_question_that_failed_leaves_nothing_for_the_next_one() {
+        let Some((_listener, _clients, mut surveyor)) = left_behind() else {
+            return;
+        };
+        surveyor.give_up(&io::Error::from_raw_os_error(105)); // ENOBUFS
+        assert!(surveyor.socket.is_some());
+        assert_eq!(
+            survey(&mut surveyor, Ms(5_000)).sockets.map(|_| ()),
+            Some(())
+        );
+        let next = survey(&mut surveyor, Ms(6_000));
+        assert_eq!(established(next), Some(MANY));
+    }
+
+    #[test]
+    fn a_socket_that_could_not_be_had_is_tried_again_after_a_second() {
+        let Some((_listener, _clients, mut surveyor)) = left_behind() else {
+            return;
+        };
+        assert_eq!(established(survey(&mut surveyor, Ms(5_000))), Some(MANY));
+        surveyor.socket = None;
+        assert_eq!(established(survey(&mut surveyor, Ms(5_999))), Some(MANY));
+        assert!(surveyor.socket.is_none());
+        assert_eq!(established(survey(&mut surveyor, Ms(6_000))), Some(MANY));
+        assert!(surveyor.socket.is_some());
+    }
+
+    #[test]
+    fn answers_to_another_question_are_not_taken_for_this_one() {
+        let Some((_listener, _clients, mut surveyor)) = left_behind() else {
+            return;
+        };
+        surveyor.reopen();
+        // The kernel answers it with an error, which waits before what is asked next.
+        let mut foreign = surveyor.questions[0].clone();
+        foreign[4..6].copy_from_slice(&77_u16.to_ne_bytes());
+        diag::set_number(&mut foreign, surveyor.number);
+        let fd = surveyor.socket.as_ref().unwrap();
+        socket::send(fd.as_fd(), &foreign, false).unwrap();
+        assert_eq!(established(survey(&mut surveyor, Ms(5_000))), Some(MANY));
+    }
+
+    #[test]
+    fn the_kernel_is_asked_before_the_first_turn_and_no_more_where_it_refuses() {
+        let Some((listener, _clients, _)) = left_behind() else {
+            return;
+        };
+        let address = listener.local_addr().unwrap();
+        let mut surveyor = surveyor(address);
+        assert_eq!((surveyor.number, surveyor.open), (1, None));
+        assert_eq!(surveyor.counted.states[0], MANY, "it was heard to its end");
+        assert!(surveyor.answers && surveyor.answered.is_none());
+        surveyor.questions[0][17] = 200; // a protocol that the kernel does not know
+        surveyor.ask_first();
+        assert!(!surveyor.answers && surveyor.socket.is_none());
+        assert_eq!(surveyor.number, 2);
+        for at in [Ms(1), Ms(1_001), Ms(100_000)] {
+            assert_eq!(survey(&mut surveyor, at).sockets, None);
+        }
+        assert_eq!(surveyor.number, 2, "it is asked again");
+        // A reload tries once more.
+        let mut config = Config::default();
+        config.status.socket = "/run/s".to_owned();
+        surveyor.retune(&config, [address].into_iter());
+        assert_eq!(established(survey(&mut surveyor, Ms(200_000))), Some(MANY));
+    }
+
+    #[test]
+    fn the_first_question_does_not_go_on_for_ever() {
+        let Some((_listener, _clients, mut surveyor)) = left_behind() else {
+            return;
+        };
+        let question = surveyor.questions[0].clone();
+        surveyor.questions = vec![question; 2 * FIRST_MESSAGES];
+        surveyor.reopen();
+        let before = surveyor.number;
+        surveyor.ask_first();
+        let asked = usize::try_from(surveyor.number - before).unwrap();
+        assert!((2..=FIRST_MESSAGES).contains(&asked), "{asked}");
+        assert!(surveyor.open.is_none() && surveyor.socket.is_some());
     }
 
     #[test]

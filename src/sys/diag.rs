@@ -2,7 +2,8 @@
 //!
 //! Owns: the netlink socket, the question that filters by local port and state in the kernel, and
 //! the reading of its answers. Must not: add anything up, or know whose ports they are. Invariants:
-//! nothing that the kernel says makes it panic; a message that is cut off is none.
+//! nothing that the kernel says makes it panic; a message that is cut off is none, and so is one
+//! that answers another question.
 //!
 //! A maintained crate would allocate for each message; these are three structures of fixed layout
 //! (`linux/netlink.h`, `linux/inet_diag.h`), the same on every port but for the order of bytes.
@@ -21,8 +22,9 @@ const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const REQUEST_DUMP: u16 = 0x1 | 0x300;
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
-/// `struct nlmsghdr`.
+/// `struct nlmsghdr`, and the place of its nlmsg_seq.
 const HEADER_BYTES: usize = 16;
+const NUMBER: usize = 8;
 /// `struct inet_diag_req_v2`.
 const QUESTION_BYTES: usize = 56;
 /// `struct inet_diag_msg`.
@@ -89,6 +91,20 @@ pub fn open() -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// The kernel has nothing that answers, or somebody forbids it: to ask again is of no use, and may
+/// make it look for a module each time, for which send(2) waits.
+#[must_use]
+pub fn refuses(error: &io::Error) -> bool {
+    let refusals = [
+        libc::ENOENT, // no module for this family or protocol
+        libc::EOPNOTSUPP,
+        libc::EPROTONOSUPPORT,
+        libc::EPERM,
+        libc::EACCES, // what SELinux says for EPERM
+    ];
+    error.raw_os_error().is_some_and(|e| refusals.contains(&e))
+}
+
 /// The question for all sockets of this family with one of these local ports, in a state of the
 /// mask (`1 << number`). Allocates. `None` for no port, or more than [`PORTS_MAX`].
 #[must_use]
@@ -104,7 +120,7 @@ pub fn question(family: Family, states: u32, ports: &[u16]) -> Option<Vec<u8>> {
     question.extend(u32::try_from(bytes).ok()?.to_ne_bytes());
     question.extend(SOCK_DIAG_BY_FAMILY.to_ne_bytes());
     question.extend(REQUEST_DUMP.to_ne_bytes());
-    question.extend([0; 8]); // sequence and sender: there is one question at a time
+    question.extend([0; 8]); // the number, and the sender: the kernel knows it
     question.extend([u8::try_from(family).ok()?]);
     question.extend([u8::try_from(libc::IPPROTO_TCP).ok()?, WISHES, 0]);
     question.extend(states.to_ne_bytes());
@@ -113,6 +129,13 @@ pub fn question(family: Family, states: u32, ports: &[u16]) -> Option<Vec<u8>> {
     question.extend(BYTECODE.to_ne_bytes());
     question.extend(code);
     Some(question)
+}
+
+/// Gives a question a number, which its answer repeats ([`messages`]).
+pub fn set_number(question: &mut [u8], number: u32) {
+    if let Some(field) = question.get_mut(NUMBER..NUMBER + 4) {
+        field.copy_from_slice(&number.to_ne_bytes());
+    }
 }
 
 /// A program for the kernel that accepts these local ports. It accepts at its very end and refuses
@@ -146,19 +169,25 @@ fn bytecode(ports: &[u16]) -> Option<Vec<u8>> {
     Some(code)
 }
 
-/// The messages in what was received, up to one that is cut off.
-pub fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Said> + '_ {
+/// The messages in what was received, up to one that is cut off, which answer the question of this
+/// number ([`set_number`]).
+pub fn messages(mut bytes: &[u8], question: u32) -> impl Iterator<Item = Said> + '_ {
     std::iter::from_fn(move || {
         loop {
             let length = usize::try_from(number(bytes, 0)?).ok()?;
             let message = bytes.get(..length)?;
             let content = message.get(HEADER_BYTES..)?;
             bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
+            if number(message, NUMBER)? != question {
+                continue;
+            }
             match short(message, 4)? {
-                NLMSG_DONE => return Some(Said::Done),
-                NLMSG_ERROR => {
+                kind @ (NLMSG_DONE | NLMSG_ERROR) => {
                     let error = content.first_chunk().copied().map(i32::from_ne_bytes)?;
-                    return Some(Said::Error(error.saturating_neg()));
+                    if kind == NLMSG_DONE && error >= 0 {
+                        return Some(Said::Done);
+                    }
+                    return Some(Said::Error(error.saturating_neg())); // so does an end that failed
                 }
                 SOCK_DIAG_BY_FAMILY => return Some(Said::Socket(found(content)?)),
                 _ => {}
@@ -216,7 +245,8 @@ mod tests {
                 return None;
             }
         };
-        let question = question(family, mask, ports).unwrap();
+        let mut question = question(family, mask, ports).unwrap();
+        set_number(&mut question, 0x0102_0304);
         assert_eq!(
             socket::send(fd.as_fd(), &question, false).unwrap(),
             question.len()
@@ -225,7 +255,7 @@ mod tests {
         let mut room = [0; 16384];
         loop {
             let count = socket::receive(fd.as_fd(), &mut room).unwrap();
-            for said in messages(&room[..count]) {
+            for said in messages(&room[..count], 0x0102_0304) {
                 match said {
                     Said::Socket(found) => all.push(found),
                     Said::Done => return Some(all),
@@ -291,10 +321,7 @@ mod tests {
 
     #[test]
     fn nothing_that_is_cut_off_counts() {
-        let mut message = Vec::new();
-        message.extend(92_u32.to_ne_bytes());
-        message.extend(SOCK_DIAG_BY_FAMILY.to_ne_bytes());
-        message.resize(92, 0);
+        let mut message = message(SOCK_DIAG_BY_FAMILY, 7, &[0; 76]);
         message[17] = 5;
         message[88..90].copy_from_slice(&200_u16.to_ne_bytes()); // longer than there is
         let found = Found {
@@ -302,19 +329,71 @@ mod tests {
             ..Found::default()
         };
         assert_eq!(
-            messages(&message).collect::<Vec<_>>(),
+            messages(&message, 7).collect::<Vec<_>>(),
             [Said::Socket(found)]
         );
         for end in 0..92 {
-            assert_eq!(messages(&message[..end]).count(), 0, "{end}");
+            assert_eq!(messages(&message[..end], 7).count(), 0, "{end}");
         }
         message[..4].copy_from_slice(&[0; 4]); // a length of nothing does not go on for ever
-        assert_eq!(messages(&message).count(), 0);
-        let mut error = Vec::new();
-        error.extend(20_u32.to_ne_bytes());
-        error.extend(NLMSG_ERROR.to_ne_bytes());
-        error.resize(16, 0);
-        error.extend((-1_i32).to_ne_bytes());
-        assert_eq!(messages(&error).collect::<Vec<_>>(), [Said::Error(1)]);
+        assert_eq!(messages(&message, 7).count(), 0);
+    }
+
+    fn message(kind: u16, number: u32, content: &[u8]) -> Vec<u8> {
+        let bytes = u32::try_from(HEADER_BYTES + content.len()).unwrap();
+        let mut message = bytes.to_ne_bytes().to_vec();
+        message.extend(kind.to_ne_bytes());
+        message.extend([0; 2]);
+        message.extend(number.to_ne_bytes());
+        message.extend([0; 4]);
+        message.extend(content);
+        message
+    }
+
+    #[test]
+    fn an_end_that_failed_is_an_error() {
+        let said =
+            |kind, content: &[u8]| -> Vec<_> { messages(&message(kind, 7, content), 7).collect() };
+        assert_eq!(said(NLMSG_ERROR, &(-1_i32).to_ne_bytes()), [Said::Error(1)]);
+        assert_eq!(
+            said(NLMSG_DONE, &(-12_i32).to_ne_bytes()),
+            [Said::Error(12)]
+        );
+        assert_eq!(said(NLMSG_DONE, &0_i32.to_ne_bytes()), [Said::Done]);
+        for kind in [NLMSG_ERROR, NLMSG_DONE] {
+            assert_eq!(said(kind, &[0; 3]), [], "who cuts it off knows nothing");
+        }
+    }
+
+    #[test]
+    fn answers_to_another_question_are_skipped() {
+        let done = 0_i32.to_ne_bytes();
+        let mut heard = message(NLMSG_ERROR, 6, &(-16_i32).to_ne_bytes());
+        heard.extend(message(SOCK_DIAG_BY_FAMILY, 6, &[0; 72]));
+        heard.extend(message(NLMSG_DONE, 6, &done));
+        assert_eq!(messages(&heard, 7).count(), 0);
+        heard.extend(message(NLMSG_DONE, 7, &done));
+        assert_eq!(messages(&heard, 7).collect::<Vec<_>>(), [Said::Done]);
+    }
+
+    #[test]
+    fn a_protocol_that_the_kernel_does_not_know_is_a_refusal() {
+        let mut question = question(Family::V4, !0, &[1]).unwrap();
+        question[HEADER_BYTES + 1] = 200;
+        let heard = open().and_then(|fd| {
+            let mut room = [0; 16384];
+            socket::send(fd.as_fd(), &question, false)?;
+            let count = socket::receive(fd.as_fd(), &mut room)?;
+            Ok(room[..count].to_vec())
+        });
+        let error = match heard.map(|heard| messages(&heard, 0).next()) {
+            Ok(Some(Said::Error(error))) => io::Error::from_raw_os_error(error),
+            Err(error) => error,
+            Ok(said) => panic!("{said:?}"),
+        };
+        assert!(refuses(&error), "{error}");
+        for other in [libc::EBUSY, libc::EAGAIN, libc::ENOBUFS, libc::EMFILE] {
+            assert!(!refuses(&io::Error::from_raw_os_error(other)));
+        }
     }
 }
