@@ -57,6 +57,24 @@ def unable(scenario, kind):
     return None
 
 
+def least_s(scenario, where):
+    """Seconds that a refused upload needs on a link at the best, or 0.
+
+    With loss the rate of one connection is that of Mathis and others ("The macroscopic behavior of
+    the TCP congestion avoidance algorithm", 1997): segment / round trip * sqrt(3 / (2 * loss)).
+    """
+    way, _, size = scenario.partition("-")
+    shape = link.SHAPES[where]
+    if way not in ("upload", "late") or not shape.rate_bit_s:
+        return 0.0
+    rate_bit_s = shape.rate_bit_s
+    if shape.loss:
+        segment_bit = 8 * link.MTU_BYTES
+        rate_bit_s = min(rate_bit_s, segment_bit * 1000 / shape.rtt_ms
+                         * (1.5 / shape.loss) ** 0.5)
+    return 8 * UPLOADS[size] / rate_bit_s
+
+
 def rounds_of(scenario, where, quick):
     """How often a scenario is repeated on a link."""
     fast = where in ("loopback", "1ms")
@@ -129,7 +147,9 @@ def _race(cell, place):
     for start in range(0, cell.rounds, wave):
         # Every other wave is for servers whose clock has seconds: their end is anywhere in one.
         first = low if start // wave % 2 == 0 else low - 1.0
-        many = [(place, first + (high - first) * index / wave, index % 3 == 2)
+        # A first byte well before the end, and the rest behind it, in those waves alone.
+        pause_s = clients.PAUSE_S if first == low else 1.0 + high - low
+        many = [(place, first + (high - first) * index / wave, pause_s if index % 3 == 2 else 0.0)
                 for index in range(min(wave, cell.rounds - start))]
         rounds += clients.together(clients.race, many)
     return {"rounds": rounds, "idle_s": idle}
@@ -183,6 +203,8 @@ def measure(cell, programs, seed):
             result = swarms.measure(cell, near, far, carrier, server, target)
         else:
             result = space.Child(near, _run, cell, target).value()
+        if cell.scenario == "endless" and cell.server in servers.OURS:
+            result["plan"] = server.plan()
         result["took_s"] = round(time.monotonic() - began, 2)
         result["counts"] = server.stop()
         if carrier:

@@ -9,7 +9,9 @@ another request), "reset", "silent" (the client gave up) or "open"; `seconds` fr
 """
 
 import errno
+import select
 import socket
+import struct
 import threading
 import time
 
@@ -21,6 +23,8 @@ PATIENCE_S = 45
 LATE_S = 1.0
 # How long a reset that follows the end may be on its way, beside the round trip.
 GRACE_S = 0.05
+# Between the two pieces of a request, where nothing is meant to happen between them.
+PAUSE_S = 0.02
 PIECE = bytes(64 << 10)
 
 
@@ -229,11 +233,34 @@ def idle_s(place):
         return time.monotonic() - began
 
 
-def race(place, offset_s, halves):
-    """A second request `offset_s` behind the first answer; with `halves` only its first byte then.
+def heard_after_s(link):
+    """Seconds from the last bytes that were sent to the last packet that came, of the kernel's
+    clock (tcpi_last_data_sent and tcpi_last_ack_recv of linux/tcp.h), so that a client that is
+    late does not count."""
+    info = link.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 60)
+    sent_ms, = struct.unpack_from("=I", info, 44)
+    came_ms, = struct.unpack_from("=I", info, 56)
+    return (sent_ms - came_ms) / 1000
+
+
+def in_pieces(link, request, pause_s):
+    """Sends one byte, and the rest after the pause if the connection has not ended until then.
+
+    What became of it, and how long the byte had been sent when the end came, or None.
+    """
+    sent = put(link, request[:1])
+    if sent == "whole" and select.select([link], [], [], pause_s)[0]:
+        return sent, heard_after_s(link)
+    return (put(link, request[1:]) if sent == "whole" else sent), None
+
+
+def race(place, offset_s, pause_s):
+    """A second request `offset_s` behind the first answer; its first byte alone then, and the rest
+    after a pause, if there is one.
 
     `outcome`: "answered", "fin" (no byte of an answer), "early" (the end had come before the
-    request was sent), or what else happened.
+    request was sent), or what else happened. `pause_s` is that of the request, `ended_after_s`
+    how long its first byte had been sent when the end came in the pause.
     """
     address, port, rtt_s = place
     began = time.monotonic()
@@ -252,17 +279,16 @@ def race(place, offset_s, halves):
     except BlockingIOError:
         early = False
     except OSError:
-        early = True
+        link.close()
+        return {"outcome": "reset", "reset": True}
     link.settimeout(15)
     if early:
         link.close()
         return {"outcome": "early", "reset": False}
     request = get("small", "Connection: close")
-    if halves:
-        sent = put(link, request[:1])
-        time.sleep(0.02)
-        if sent == "whole":
-            sent = put(link, request[1:])
+    ended_after_s = None
+    if pause_s:
+        sent, ended_after_s = in_pieces(link, request, pause_s)
     else:
         sent = put(link, request)
     while ear.more():
@@ -278,7 +304,8 @@ def race(place, offset_s, halves):
         outcome = f"torn: {ear.end}, {[status for status, _ in heard]}"
     failed = outcome not in ("answered",) and (sent != "whole" or ear.reset_afterwards())
     link.close()
-    return {"outcome": outcome, "reset": failed, "seconds": time.monotonic() - began}
+    return {"outcome": outcome, "reset": failed, "pause_s": pause_s,
+            "ended_after_s": ended_after_s, "seconds": time.monotonic() - began}
 
 
 def endless(place, most_bytes):

@@ -19,7 +19,7 @@ def loss(page, scenarios, name, add):
             theirs = page.get(scenario, where, name)
             if not ours or not theirs or "rounds" not in theirs or "rounds" not in ours:
                 continue
-            if not any(judge.cut_as_due(one) for one in ours["rounds"]):
+            if not any(judge.cut_as_due(scenario, where, one) for one in ours["rounds"]):
                 total += sum(add(one) for one in theirs["rounds"])
     return total
 

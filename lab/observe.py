@@ -78,17 +78,22 @@ def mapped(peer):
     return peer[12:16] if peer[:12] == bytes(10) + b"\xff\xff" else peer[:4]
 
 
-def sockets(diag, port, swarm):
-    """A sample of the sockets of a server: those whose peer is in `swarm`, three bytes."""
+def sockets(diag, port, swarm, owners):
+    """A sample of the sockets of a server: those whose peer is in `swarm`, three bytes.
+
+    The addresses and ports of the peers whose sockets a process has are put into `owners`.
+    """
     states = {}
     owned = orphans = receive = send = all_bytes = most_receive = most_send = 0
     for family in (socket.AF_INET, socket.AF_INET6):
-        for state, source, _, peer, queued, inode, memory in diag.sockets(family):
+        for state, source, target, peer, queued, inode, memory in diag.sockets(family):
             if source != port or state == "LISTEN" or mapped(peer)[:3] != swarm:
                 continue
             where = state if inode or state in OWNERLESS else state + UNOWNED
             states[where] = states.get(where, 0) + 1
-            owned += inode != 0
+            if inode:
+                owned += 1
+                owners.append((socket.inet_ntoa(mapped(peer)), target))
             if inode == 0 and memory and queued > (state in CLOSING):
                 orphans += 1
             if memory:

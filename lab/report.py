@@ -36,8 +36,8 @@ def share(values, part):
 class Page:
     """What was measured, and the page made of it."""
 
-    def __init__(self, measured, names, options):
-        self.measured = measured
+    def __init__(self, measured, names, options, due):
+        self.measured, self.due = measured, due
         self.results = {(cell.scenario, cell.link, cell.server): result
                         for cell, result in measured}
         self.names = [name for name in names if any(key[2] == name for key in self.results)]
@@ -67,7 +67,8 @@ class Page:
         words = [f"{sum(one['delivered'] for one in rounds)}/{sum(one['due'] for one in rounds)}"]
         resets = [one for one in rounds if one["reset"]]
         if resets:
-            due = name == "linger" and all(map(judge.cut_as_due, resets))
+            due = name == "linger" and all(judge.cut_as_due(scenario, where, one)
+                                           for one in resets)
             after_s = statistics.median(one.get("cut_after_s") or 0 for one in resets)
             words.append(f"{len(resets)} reset{'s' * (len(resets) > 1)}{' as due' * due}"
                          + (f" after {after_s:.0f} s" if after_s >= 1 else ""))
@@ -225,6 +226,8 @@ class Page:
             for where in self.links:
                 yield from self.surer(scenario, where)
                 yield from self.quicker(scenario, where)
+        for where in self.links:
+            yield from self.calmer(where)
 
     def surer(self, scenario, where):
         """Peers whose clients all had their answer and saw no reset, where some of ours did."""
@@ -241,6 +244,23 @@ class Page:
             if found:
                 yield (f"- {cells.SCENARIOS[scenario]}, {link.SHAPES[where].words}: without a "
                        f"reset with {', '.join(found)}; adieu: {self.cell(scenario, where, 'linger')}")
+
+    def calmer(self, where):
+        """Peers of whose clients fewer saw a reset in the race, of those that had asked."""
+        def share_of(name):
+            rounds = (self.get("race", where, name) or {}).get("rounds", ())
+            asked = [one for one in rounds if one["outcome"] != "early"]
+            return sum(map(judge.saw_reset, asked)) / len(asked) if asked else None
+
+        ours = share_of("linger")
+        if not ours:
+            return
+        found = [f"{servers.KINDS[name].label} {theirs:.1%}" for name in self.names
+                 if name not in servers.OURS and (theirs := share_of(name)) is not None
+                 and theirs < ours * BETTER]
+        if found:
+            yield (f"- {cells.SCENARIOS['race']}, {link.SHAPES[where].words}, clients that saw a "
+                   f"reset: {', '.join(found)}; adieu {ours:.1%}")
 
     def quicker(self, scenario, where):
         """Peers whose clients were done sooner, in the middle and as surely."""
@@ -285,7 +305,7 @@ class Page:
 
     def claims(self):
         """The claims as lines; whether all held."""
-        verdicts = judge.judge(self.measured)
+        verdicts = judge.judge(self.measured, self.due)
         lines = [f"- {'PASS' if held else '**FAIL**'}: {claim} *{seen}*"
                  for claim, held, seen, _ in verdicts]
         return lines, all(held for _, held, _, _ in verdicts)

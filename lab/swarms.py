@@ -41,6 +41,8 @@ TRICKLE_S = 0.5
 FLOOD_DECLARED = 128 << 10
 # A flooder that is not cut stops here.
 FLOOD_MOST = 1 << 20
+# All flooders are connected for so long before the first of them sends: several samples.
+READY_S = 1.0
 DOWNLOAD_BYTES = 32 << 10
 SAMPLE_S = 0.25
 MEMORY_S = 2.0
@@ -61,6 +63,7 @@ class Member:
         self.link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 << 10)
         self.link.bind((link.SWARM[index % len(link.SWARM)], 0))
         self.link.connect_ex(target)
+        self.name = self.link.getsockname()
         self.began = time.monotonic()
         self.phase = "connecting"
         self.heard = b""
@@ -101,8 +104,9 @@ class Swarm:
         self.failed = collections.Counter()
         self.cuts = []
         self.trickles = []
-        # Connections that wait for the others, so that the whole swarm floods at once.
-        self.ready = []
+        # Connections that wait for the others, so that the whole swarm floods at once, and when
+        # the last of them came.
+        self.ready, self.full = [], None
 
     def set(self, member, phase):
         """Goes on to another phase."""
@@ -129,7 +133,7 @@ class Swarm:
         self.set(member, "flooding" if self.shape == "flood" else "silent")
 
     def lose(self, member, why):
-        """The server has cut it, or never took it."""
+        """The server has cut it, or never took it, or is not going to ("never")."""
         if member.cut is not None:
             return
         member.cut = time.monotonic()
@@ -169,9 +173,7 @@ class Swarm:
             self.lose(member, clients.name(error))
             return
         if member.sent > FLOOD_MOST:
-            self.cuts.append((round(time.monotonic() - member.touched, 3), taken(member.link),
-                              "never"))
-            self.set(member, "silent")
+            self.lose(member, "never")
 
     def connected(self, member):
         """Connected, or not."""
@@ -202,9 +204,11 @@ class Swarm:
     def turn(self, wait_s):
         """One poll, and what follows from it."""
         self.begin()
-        if self.started == self.size and not self.connecting:
-            while self.ready:
-                self.open(self.ready.pop())
+        if self.ready and self.started == self.size and not self.connecting:
+            self.full = self.full or time.monotonic()
+            if time.monotonic() - self.full > READY_S:
+                while self.ready:
+                    self.open(self.ready.pop())
         for fd, events in self.poll.poll(wait_s):
             member = self.members[fd]
             if member.cut is not None:
@@ -255,12 +259,11 @@ def swarm(orders, shape, size, target, there):
         if crowd.settled == size and not told:
             told = True
             os.write(there, b"there\n")
-    now = time.monotonic()
     left = sum(member.cut is None for member in crowd.members.values())
     return {"failed": dict(crowd.failed), "cuts": crowd.cuts, "left": left,
             "sent": sum(member.sent for member in crowd.members.values()),
-            "touched": [round(now - member.touched, 3) for member in crowd.members.values()
-                        if member.touched is not None]}
+            "members": [(*member.name, member.touched)
+                        for member in crowd.members.values() if member.touched is not None]}
 
 
 def good(orders, target):
@@ -296,6 +299,8 @@ class Watch:
         self.samples = []
         self.late_s = 0.0
         self.memory, self.read = None, 0.0
+        # When a process had the socket of a client in the last sample that has it, by its name.
+        self.owned_at = {}
 
     def look(self):
         """One more sample."""
@@ -303,7 +308,9 @@ class Watch:
         if self.samples:
             gap_s = now - self.began - self.samples[-1]["at"]
             self.late_s = max(self.late_s, gap_s - SAMPLE_S)
-        sample = observe.sockets(self.diag, servers.PORT, SWARM_NET)
+        owners = []
+        sample = observe.sockets(self.diag, servers.PORT, SWARM_NET, owners)
+        self.owned_at.update(dict.fromkeys(owners, now))
         # Two thousand processes are not read four times a second.
         if not self.memory or self.memory["processes"] < 50 or now - self.read > MEMORY_S:
             self.memory, self.read = observe.memory(self.server.processes()), now
@@ -332,8 +339,16 @@ def quiet(sample):
     return not any(count for state, count in sample["states"].items() if state != "TIME_WAIT")
 
 
+def held_s(members, owned_at, gone):
+    """How long each client's socket was owned behind the last thing that it did, or behind
+    `gone`, when its machine went; only those that were ever seen with an owner."""
+    return sorted(round(max(0.0, owned_at[address, port] - (gone or touched)), 3)
+                  for address, port, touched in members if (address, port) in owned_at)
+
+
 def once_more(shape, size, near, target, watch):
-    """The same swarm again: what it adds to the process. The samples are not kept."""
+    """The same swarm again: what it adds to the process, how many sockets of it were owned at
+    once, and who was turned away. The samples are not kept."""
     kept = watch.samples
     before = max(sample["rss"] for sample in kept)
     watch.samples = []
@@ -341,10 +356,10 @@ def once_more(shape, size, near, target, watch):
     crowd = space.Child(near, swarm, shape, size, target, theirs)
     watch.until(lambda sample: waits(there) or crowd.ended(), 120)
     watch.until(quiet, WATCH_S)
-    crowd.value()
-    most = max(sample["rss"] for sample in watch.samples)
+    failed = crowd.value()["failed"]
+    most, owned = (max(sample[key] for sample in watch.samples) for key in ("rss", "owned"))
     watch.samples = kept
-    return most - before
+    return {"rss": most - before, "owned": owned, "failed": failed}
 
 
 def measure(cell, near, far, carrier, server, target):
@@ -364,10 +379,12 @@ def measure(cell, near, far, carrier, server, target):
 
     watch.until(quiet, WATCH_S)
     marks["end"] = time.monotonic() - watch.began
-    ended = time.monotonic()
     late_s = watch.late_s
     told = crowd.value()
-    told["touched"] = sorted(round(ended - watch.began - ago, 3) for ago in told["touched"])
+    members = told.pop("members")
+    gone = watch.began + marks["vanish"] if "vanish" in marks else None
+    told["touched"] = sorted(round(touched - watch.began, 3) for _, _, touched in members)
+    told["held"] = held_s(members, watch.owned_at, gone)
     asked = [(round(at - watch.began, 3), took, failed) for at, took, failed in friend.value()]
     again = None
     if server.kind.name == "linger" and shape in TWICE:

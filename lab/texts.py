@@ -21,9 +21,9 @@ SCENARIOS = f"""\
 error of a send or of a read, or behind the end. A client on Linux still reads what came before a
 reset; others may lose it, and many clients report the error and not the answer. So an answer is
 safe only where there is no reset. `after 30 s`: so long the upload went on until it was cut. `as
-due`: a client of adieu needed more than the 30 s that a goodbye may take; peers have such bounds
-too, and theirs are not excused here. `given up`: the client did so, after
-{clients.PATIENCE_S} s."""
+due`: the link cannot carry the upload in the 30 s that a goodbye of adieu may take, and its client
+was cut then; peers have such bounds too, and theirs are not excused here. `given up`: the client
+did so, after {clients.PATIENCE_S} s."""
 
 TIMES = """\
 The middle of the seconds that clients took, from the connect to the end of the answer, where
@@ -32,8 +32,14 @@ everything was written and the answer arrived:"""
 RACE = f"""\
 A second request is sent at about the moment at which the server gives an idle connection up
 ({servers.KEEP_IDLE_S} s; measured first, for some servers round it up). A third of them come in
-two pieces. A request must be answered, or its client must see FIN and no byte of an answer: then
-it knows that it may ask again."""
+two pieces: the first byte, and the rest {clients.PAUSE_S * 1000:.0f} ms behind it or, in every
+other wave, more than a second behind it, unless the end comes meanwhile. A request must be
+answered, or its client must see FIN and no byte of an answer: then it knows that it may ask again.
+A request that was on its way when the server had already closed may be met by a reset; its client
+has seen FIN before it, and how many saw both stands beside. Neither a client nor the link can tell
+when a server has read a byte. What is held against adieu is a FIN half a second and more behind
+the arrival of the first byte, where the link loses nothing. A FIN sooner behind it is not
+judged."""
 
 ENDLESS = """\
 A refused upload in chunks that never ends, as fast as it goes, on the loopback. The client stops
@@ -54,7 +60,12 @@ growth of memory of its own (RssAnon), summed over its processes. *Turned away*:
 no connection or no first answer. A watch ends {swarms.WATCH_S} s after the last client has come,
 or when everything is quiet; `left` is what was there then, and *nobody's, left* what the kernel
 still had of closed sockets. "Nobody's" is what the kernel keeps behind close(2), and in the plots
-also what waits in the queue of the listener."""
+also what waits in the queue of the listener.
+
+What adieu must do is judged by each client's own time, not by that of the last one, and only where
+the observer has seen the clients' sockets and was never late by more than 1 s. The half-sent heads
+take all of adieu's buffers and never all of its slots: {servers.SLOTS:,} slots are more than 2,000
+clients. Full slots are not measured here."""
 
 METHOD = f"""\
 ## How it is measured
