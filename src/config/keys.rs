@@ -116,7 +116,6 @@ const LEVELS: &[(&str, LevelFilter)] = &[
     ("info", LevelFilter::Info),
     ("debug", LevelFilter::Debug),
 ];
-
 const SPEAKS: &[(&str, Speaks)] = &[
     ("forwarded", Speaks::Forwarded),
     ("x-forwarded-for", Speaks::XForwardedFor),
@@ -126,7 +125,6 @@ const UNKNOWN_HOSTS: &[(&str, UnknownHost)] = &[
     ("serve", UnknownHost::Serve),
     ("refuse", UnknownHost::Refuse),
 ];
-
 const FORMATS: &[(&str, AccessFormat)] = &[
     ("off", AccessFormat::Off),
     ("common", AccessFormat::Common),
@@ -173,6 +171,8 @@ pub const KEYS: &[Key] = &[
     other!(Server, "listen.freebind", Kind::Switch, Restart, freebind,
         "Listen on addresses that no interface has yet, and say so.",
         Value::Switch(on) => on, |v: &bool| Value::Switch(*v)),
+    number!("listen.defer_accept_s", Seconds, 0, 60, Restart, defer_accept_s,
+        "Take in who has sent something (TCP_DEFER_ACCEPT); 0: whoever connects."),
     other!(Server, "listen.unix_mode", Kind::Mode, Restart, unix_mode,
         "Permissions of unix sockets; who may write may connect.",
         Value::Mode(mode) => mode, |v: &Mode| Value::Mode(*v)),
@@ -240,6 +240,10 @@ pub const KEYS: &[Key] = &[
         "Size of either half of a buffer; bounds a request head."),
     number!("memory.backlog", Count, 1, 4096, Restart, backlog,
         "Connections that wait in the kernel, for each listener."),
+    number!("memory.cache_files", Count, 0, 1024, Restart, cache_files,
+        "Files that are kept open for a second for who asks next; 0: none."),
+    number!("memory.cache_bytes", Bytes, 0, 64 << 20, Restart, cache_bytes,
+        "Arena for the content of small ones among them; 0: no file is kept."),
     number!("memory.receive_bytes", Bytes, SOCKET_BYTES_MIN, SOCKET_BYTES_MAX, Restart,
         receive_bytes,
         "Receive buffer of a connection (SO_RCVBUF). Below 16KiB a byte costs more."),
@@ -422,7 +426,7 @@ mod tests {
                 sections.push(section);
             }
         }
-        assert_eq!(KEYS.len(), 91);
+        assert_eq!(KEYS.len(), 94);
     }
 
     #[test]

@@ -61,6 +61,8 @@ pub struct Config {
     pub listen: Vec<Listen>,
     /// Listen on addresses that no interface has yet, too.
     pub freebind: bool,
+    /// TCP_DEFER_ACCEPT, seconds; 0: who has come is taken in at once.
+    pub defer_accept_s: u16,
     /// Permissions of unix sockets.
     pub unix_mode: Mode,
     /// Whose they are, as [`Owner::parse`] takes it; empty: of whoever starts the server.
@@ -91,6 +93,10 @@ pub struct Config {
     pub memory_total_bytes: u64,
     /// listen(2) backlog.
     pub backlog: u16,
+    /// Files that are kept open for the next request.
+    pub cache_files: u16,
+    /// Bytes of small ones that are kept with them.
+    pub cache_bytes: u32,
     /// SO_RCVBUF of accepted sockets, bytes.
     pub receive_bytes: u32,
     /// SO_RCVBUF of a connection that sends on in its goodbye, bytes.
@@ -124,6 +130,9 @@ pub struct Config {
     /// Largest file of it, bytes.
     pub access_bytes: u64,
 }
+
+/// Directories that the kernel looks at for the cache of files, at most.
+pub const CACHE_DIRECTORIES: u16 = 64;
 
 /// Fewer buffers than this are not derived: one burst of a browser takes six.
 const BUFFERS_DERIVED_MIN: u16 = 8;
@@ -249,6 +258,7 @@ impl Default for Config {
         Self {
             listen: vec![Listen::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)))],
             freebind: true, // at boot an address may come after us, and nobody starts us again
+            defer_accept_s: 0, // who says nothing gets its 408
             unix_mode: Mode::new(0o660), // a front runs as another user of the same group
             unix_owner: String::new(),
             unknown_host: UnknownHost::Serve,
@@ -263,6 +273,8 @@ impl Default for Config {
             connections_per_address: 0,
             memory_total_bytes: 0,
             backlog: 16,                     // each waiting connection may pin 245 kB
+            cache_files: 64,                 // what a page asks for together
+            cache_bytes: 128 << 10,          // its small parts
             receive_bytes: 16384,            // smaller ones double the cost of a byte
             linger_receive_bytes: 128 << 10, // 3 MB/s on a path of 40 ms
             send_bytes: 16384,               // no loss on a local network; the kernel doubles it

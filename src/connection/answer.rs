@@ -149,7 +149,7 @@ impl Connection {
         let keep = verdict.keep && !unwanted && self.may_stay(turn) && flow != Flow::Close;
 
         let file = finish(&mut reply, verdict, content, keep, turn);
-        if reply.overflowed() {
+        if reply.overflowed() || self.waits_for_room(&reply, file) {
             return self.no_room();
         }
         let (written, status, size) = (reply.len(), reply.current_status(), reply.size(file));
@@ -189,6 +189,15 @@ impl Connection {
             status,
             size,
         }
+    }
+
+    /// A small file that has no room behind the answers before it has some when they are sent: then
+    /// it leaves in one send with its head, and with the answers that follow.
+    fn waits_for_room(&self, reply: &Reply<'_>, file: u64) -> bool {
+        let file = usize::try_from(file).unwrap_or(usize::MAX);
+        let needed = reply.len().saturating_add(file);
+        let half = self.output.end().saturating_add(reply.capacity());
+        !self.output.is_empty() && file > 0 && needed > reply.capacity() && needed <= half
     }
 
     /// Nothing but the request itself speaks against a further one.

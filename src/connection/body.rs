@@ -239,11 +239,25 @@ impl Default for Chunked {
 }
 
 /// A token character (RFC 9110 section 5.6.2).
-pub const fn is_token(byte: u8) -> bool {
-    matches!(byte,
-        b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`'
-        | b'|' | b'~' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z')
+pub fn is_token(byte: u8) -> bool {
+    TOKENS.get(usize::from(byte)).copied().unwrap_or(false)
 }
+
+#[allow(
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    reason = "done by the compiler, which refuses what does not fit"
+)]
+const TOKENS: [bool; 256] = {
+    let all = *b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    let mut known = [false; 256];
+    let mut rest = all.as_slice();
+    while let Some((byte, behind)) = rest.split_first() {
+        known[*byte as usize] = true;
+        rest = behind;
+    }
+    known
+};
 
 #[cfg(test)]
 mod tests {

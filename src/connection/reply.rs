@@ -177,6 +177,15 @@ impl<'b> Reply<'b> {
         self.put(b"\r\n");
     }
 
+    /// Starts the reply with a front that was written before by another one, status line and field
+    /// lines.
+    pub fn begin(&mut self, status: Status, front: &[u8]) {
+        self.len = 0;
+        self.overflow = false;
+        self.status = status;
+        self.put(front);
+    }
+
     /// The status named last.
     #[must_use]
     pub fn current_status(&self) -> Status {
@@ -191,9 +200,9 @@ impl<'b> Reply<'b> {
 
     /// One field line whose value is the parts in a row.
     pub fn field_parts(&mut self, name: &str, parts: &[&[u8]]) {
-        let clean = parts
-            .iter()
-            .all(|part| !part.iter().any(|b| matches!(b, b'\r' | b'\n' | 0)));
+        // Without a way out of the loop many bytes are looked at in one step.
+        let breaks = |bad: bool, b: &u8| bad | matches!(b, b'\r' | b'\n' | 0);
+        let clean = parts.iter().all(|part| !part.iter().fold(false, breaks));
         debug_assert!(clean, "a field value with CR, LF or NUL");
         if !clean {
             return;
@@ -253,6 +262,11 @@ impl<'b> Reply<'b> {
     #[must_use]
     pub fn len(&self) -> usize {
         self.len
+    }
+
+    /// Bytes that can be written in all.
+    pub(super) fn capacity(&self) -> usize {
+        self.buffer.len()
     }
 
     /// True before [`Reply::status`].

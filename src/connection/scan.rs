@@ -47,7 +47,15 @@ impl Scan {
     pub fn look(&mut self, input: &[u8], limits: &Limits) -> Found {
         loop {
             let fresh = input.get(usize::from(self.next)..).unwrap_or_default();
-            let Some(at) = fresh.iter().position(|&b| b == b'\n') else {
+            if self.fields && self.next == self.line {
+                let behind = field_line(fresh).and_then(|bytes| self.next.checked_add(bytes));
+                if let Some(behind) = behind {
+                    self.line = behind;
+                    self.next = behind;
+                    continue;
+                }
+            }
+            let Some(at) = find_line_end(fresh) else {
                 return self.unfinished(input, limits);
             };
             let end = usize::from(self.next) + at;
@@ -82,12 +90,12 @@ impl Scan {
         let Some((b'\r', line)) = line.split_last() else {
             return Err(fault); // a bare LF
         };
-        if line.iter().any(|b| matches!(b, b'\r' | 0)) {
+        if breaks(line) {
             return Err(fault);
         }
         let fits = match (line.first(), self.fields) {
             (None, _) => return Ok(true),
-            (Some(_), false) => line.split(|b| *b == b' ').count() == 3,
+            (Some(_), false) => line.iter().filter(|b| **b == b' ').count() == 2,
             // obs-fold begins with white space, which is no token either
             (Some(_), true) => line
                 .iter()
@@ -121,6 +129,54 @@ impl Scan {
             Reject::TargetTooLong
         }
     }
+}
+
+/// The length of the field line at the front, its end included, if it is whole and nothing is wrong
+/// with it: what nearly all lines are, in one go. Of the others [`Scan::line`] says what they are.
+fn field_line(bytes: &[u8]) -> Option<u16> {
+    let name = bytes
+        .iter()
+        .position(|b| !is_token(*b))
+        .filter(|n| *n > 0)?;
+    let (colon, value) = bytes.get(name..)?.split_first()?;
+    let may = |word: u64| has_below(word, b'\r' + 1);
+    let end = find(value, may, |byte| matches!(byte, b'\r' | b'\n' | 0))?;
+    let is_whole = *colon == b':' && value.get(end..)?.starts_with(b"\r\n");
+    u16::try_from(name + 1 + end + 2).ok().filter(|_| is_whole)
+}
+
+/// In each byte of a word.
+const fn everywhere(byte: u8) -> u64 {
+    u64::from_ne_bytes([byte; 8])
+}
+
+/// Where the first byte is that `is` so. Eight bytes in which `may` finds none are passed at once.
+fn find(bytes: &[u8], may: impl Fn(u64) -> bool, is: impl Fn(u8) -> bool) -> Option<usize> {
+    let words = bytes.chunks_exact(8).map(|eight| {
+        let eight = <[u8; 8]>::try_from(eight).unwrap_or_default();
+        u64::from_ne_bytes(eight)
+    });
+    let passed = words.take_while(|word| !may(*word)).count();
+    let start = passed * 8;
+    let rest = bytes.get(start..).unwrap_or_default();
+    rest.iter().position(|b| is(*b)).map(|at| start + at)
+}
+
+/// Some byte of the word is below `limit`, which is at most 0x80.
+const fn has_below(word: u64, limit: u8) -> bool {
+    word.wrapping_sub(everywhere(limit)) & !word & everywhere(0x80) != 0
+}
+
+/// The end of the line.
+fn find_line_end(bytes: &[u8]) -> Option<usize> {
+    let may = |word: u64| has_below(word ^ everywhere(b'\n'), 1);
+    find(bytes, may, |byte| byte == b'\n')
+}
+
+/// A CR or NUL in a line.
+fn breaks(line: &[u8]) -> bool {
+    let may = |word: u64| has_below(word, b'\r' + 1);
+    find(line, may, |byte| matches!(byte, b'\r' | 0)).is_some()
 }
 
 /// What can be said of a request line from its front, whole or not: 400 for what is no method, 414

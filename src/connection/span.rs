@@ -23,6 +23,11 @@ impl Span {
         usize::from(self.end.saturating_sub(self.start))
     }
 
+    /// Where they end in their half.
+    pub(super) fn end(self) -> usize {
+        self.end.into()
+    }
+
     pub(super) fn is_empty(self) -> bool {
         self.end <= self.start
     }

@@ -23,7 +23,11 @@ struct Waiter {
 
 /// All of them.
 #[derive(Debug)]
-pub(super) struct Waiters(Vec<Option<Waiter>>);
+pub(super) struct Waiters {
+    places: Vec<Option<Waiter>>,
+    /// How many are taken. Where no passwords are asked for, that is all that a request looks at.
+    count: usize,
+}
 
 /// The bit of a word.
 fn bit(word: usize) -> u64 {
@@ -38,26 +42,33 @@ impl Waiters {
     pub(super) const BYTES: usize = WAITING * size_of::<Option<Waiter>>();
 
     pub(super) fn new() -> Self {
-        Self(vec![None; WAITING])
+        Self {
+            places: vec![None; WAITING],
+            count: 0,
+        }
     }
 
     /// How many there are.
     pub(super) fn count(&self) -> usize {
-        self.0.iter().flatten().count()
+        self.count
     }
 
     /// This slot is one of them.
     pub(super) fn has(&self, slot: u16) -> bool {
-        self.0.iter().flatten().any(|waiter| waiter.slot == slot)
+        self.places
+            .iter()
+            .flatten()
+            .any(|waiter| waiter.slot == slot)
     }
 
     /// This slot waits for the answer to this question, which will be this word, and relies on
     /// those `told` it before.
     pub(super) fn put(&mut self, slot: u16, ticket: u32, word: usize, told: &Told) {
         let own = |place: &Option<Waiter>| place.is_some_and(|waiter| waiter.slot == slot);
-        let found = self.0.iter().position(own);
-        let place = found.or_else(|| self.0.iter().position(Option::is_none));
-        if let Some(place) = place.and_then(|place| self.0.get_mut(place)) {
+        let found = self.places.iter().position(own);
+        let place = found.or_else(|| self.places.iter().position(Option::is_none));
+        if let Some(place) = place.and_then(|place| self.places.get_mut(place)) {
+            self.count += usize::from(place.is_none());
             let before = place.map_or(0, |waiter| waiter.relies_on);
             *place = Some(Waiter {
                 slot,
@@ -70,26 +81,33 @@ impl Waiters {
 
     /// This slot does not wait, and relies on nothing any more.
     pub(super) fn forget(&mut self, slot: u16) {
-        for place in &mut self.0 {
-            place.take_if(|waiter| waiter.slot == slot);
+        if self.count == 0 {
+            return;
+        }
+        for place in &mut self.places {
+            let gone = place.take_if(|waiter| waiter.slot == slot);
+            self.count -= usize::from(gone.is_some());
         }
     }
 
     /// This slot relies on this word.
     pub(super) fn relies(&self, slot: u16, word: usize) -> bool {
-        let mut all = self.0.iter().flatten();
+        let mut all = self.places.iter().flatten();
         all.any(|waiter| waiter.slot == slot && waiter.relies_on & bit(word) != 0)
     }
 
     /// Somebody relies on this word.
     pub(super) fn anybody_relies(&self, word: usize) -> bool {
-        let mut all = self.0.iter().flatten();
+        let mut all = self.places.iter().flatten();
         all.any(|waiter| waiter.relies_on & bit(word) != 0)
     }
 
     /// A slot whose question `is_answered`, and that was not told so before.
     pub(super) fn next(&mut self, is_answered: impl Fn(u32) -> bool) -> Option<u16> {
-        let mut all = self.0.iter_mut().flatten();
+        if self.count == 0 {
+            return None;
+        }
+        let mut all = self.places.iter_mut().flatten();
         let waiter = all.find(|waiter| !waiter.is_woken && is_answered(waiter.ticket))?;
         waiter.is_woken = true;
         Some(waiter.slot)

@@ -7,7 +7,7 @@
 
 use super::addresses::Key;
 use super::identity;
-use super::net::{Net, Token};
+use super::net::{Look, Net, Token};
 use super::slots::{Ready, Slot};
 use super::{GRACE_MS, Reactor};
 use crate::connection::Connection;
@@ -111,6 +111,9 @@ impl<N: Net> Reactor<N> {
                 self.accept_one(listener, turn);
             }
         }
+        while let Some((index, generation)) = self.newcomers.pop() {
+            self.watch_slot(index, generation, turn);
+        }
     }
 
     fn accept_one(&mut self, listener: u8, turn: &Turn<'_>) {
@@ -169,15 +172,30 @@ impl<N: Net> Reactor<N> {
         };
         self.counters.accept();
         self.addresses.add(counted);
-        let token = Token::Slot { index, generation };
+        self.drive(index, turn);
+        self.newcomers.push((index, generation));
+    }
+
+    /// Who has come is watched if it is still there when all have had their first visit. Many have
+    /// their answer by then, and have acknowledged it while the others had theirs.
+    fn watch_slot(&mut self, index: u16, generation: u16, turn: &Turn<'_>) {
+        let is_same = |reactor: &Self| reactor.slots.generation(index) == generation;
+        let lingers = |slot: &Slot<N::Socket>| slot.state == State::Linger;
+        if is_same(self) && self.slots.get(index).is_some_and(lingers) {
+            self.drive(index, turn);
+        }
+        if !is_same(self) {
+            return;
+        }
         let Some(slot) = self.slots.get_mut(index) else {
             return;
         };
+        let token = Token::Slot { index, generation };
         if let Err(error) = self.net.register(&slot.socket, token) {
             log::warn!("a connection could not be watched: {error}");
             slot.connection.broken(turn);
+            self.drive(index, turn);
         }
-        self.drive(index, turn);
     }
 
     /// Somebody waits at a listener and finds a slot.
@@ -255,7 +273,7 @@ impl<N: Net> Reactor<N> {
         let Some(slot) = self.slots.get_mut(index) else {
             return;
         };
-        let queues = self.net.queues(&slot.socket);
+        let queues = self.net.queues(&slot.socket, Look::Whole);
         let moves = queues.unacknowledged < slot.connection.linger().unacknowledged();
         if class == Eviction::Idle && queues.unread > 0 {
             slot.ready.read = true; // its next request has just come

@@ -18,7 +18,7 @@ use crate::connection::time::Turn;
 use crate::connection::{Connection, Content, Size, Taken};
 use crate::report::Asked;
 use crate::report::access::Begun;
-use crate::site::{self, Store, upload};
+use crate::site::{self, Source, Store, upload};
 use crate::sys::file;
 use std::os::fd::AsFd;
 
@@ -224,6 +224,7 @@ impl<N: Net> Reactor<N> {
             upload: self.uploads.has_room(slot.counted),
             script: site::ScriptMeans::of(frame, &mut server),
             of_status: slot.of_status,
+            cache: &mut self.cache,
         };
         self.credentials.begin(index, alone);
         let counted = slot.counted;
@@ -310,18 +311,27 @@ impl<N: Net> Reactor<N> {
         let Some(buffer) = slot.buffer else { return };
         let (_, output) = self.buffers.halves(buffer);
         let room = slot.connection.room(output);
-        match usize::try_from(part.length)
-            .ok()
-            .and_then(|n| room.get_mut(..n))
-        {
-            Some(room) => match file::read_whole(part.file.as_fd(), room, part.offset) {
-                Ok(()) => slot.connection.inlined(room.len()),
-                Err(_) => slot.connection.truncated(turn),
-            },
-            None => {
-                slot.offset = part.offset;
-                slot.file = Some(part.file);
+        let (cache, source) = (&self.cache, part.source);
+        let length = usize::try_from(part.length).ok();
+        let done = match (length.and_then(|n| room.get_mut(..n)), source) {
+            (Some(room), source) => {
+                let read = match &source {
+                    Source::Own(file) => file::read_whole(file.as_fd(), room, part.offset),
+                    Source::Kept(kept) => cache.read(*kept, room, part.offset),
+                };
+                read.map(|()| slot.connection.inlined(room.len()))
             }
+            (None, source) => {
+                let file = match source {
+                    Source::Own(file) => Ok(file),
+                    Source::Kept(kept) => cache.file(kept),
+                };
+                slot.offset = part.offset;
+                file.map(|file| slot.file = Some(file))
+            }
+        };
+        if done.is_err() {
+            slot.connection.truncated(turn);
         }
     }
 }

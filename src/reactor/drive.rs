@@ -6,7 +6,7 @@
 //! run queue.
 
 use super::Reactor;
-use super::net::Net;
+use super::net::{Look, Net};
 use super::places::Place;
 use super::slots::Slot;
 use crate::connection::state::State;
@@ -89,7 +89,8 @@ impl<N: Net> Reactor<N> {
             }
             looked = true;
             if let Some(slot) = self.slots.get_mut(index) {
-                let queues = self.net.queues(&slot.socket);
+                let look = unless_due(Look::Moved, slot, turn);
+                let queues = self.net.queues(&slot.socket, look);
                 slot.connection.tick(queues, turn);
             }
         }
@@ -184,7 +185,7 @@ impl<N: Net> Reactor<N> {
         if let Some(slot) = self.slots.get_mut(index) {
             match self.net.shutdown_write(&slot.socket) {
                 Ok(()) => {
-                    let queues = self.net.queues(&slot.socket);
+                    let queues = self.net.queues(&slot.socket, Look::Whole);
                     slot.connection.write_shut(queues, turn);
                 }
                 Err(_) => slot.connection.broken(turn),
@@ -322,7 +323,8 @@ impl<N: Net> Reactor<N> {
             return;
         };
         slot.ready.read = false;
-        let queues = self.net.queues(&slot.socket);
+        let look = unless_due(Look::Ended, slot, turn);
+        let queues = self.net.queues(&slot.socket, look);
         slot.connection.peer_eof(queues, turn);
     }
 
@@ -335,6 +337,14 @@ impl<N: Net> Reactor<N> {
         } else {
             slot.connection.broken(turn);
         }
+    }
+}
+
+/// A deadline is looked at with all that counts.
+fn unless_due<S>(look: Look, slot: &Slot<S>, turn: &Turn<'_>) -> Look {
+    match turn.now >= slot.connection.need(turn.limits).until {
+        true => Look::Whole,
+        false => look,
     }
 }
 

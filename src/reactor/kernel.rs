@@ -10,7 +10,7 @@
 use super::control::{Asked, Control};
 use super::descriptors::enough_descriptors;
 use super::listeners::{Given, Ids, Listeners};
-use super::net::{EVENTS, Event, Net, Token};
+use super::net::{EVENTS, Event, Look, Net, Token};
 use super::survey::Surveyor;
 use crate::config::{Config, StartError};
 use crate::connection::How;
@@ -217,11 +217,16 @@ impl Net for Kernel {
         self.watch(fd, Token::Helper, Interest::READABLE)
     }
 
+    fn watch_files(&mut self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        self.watch(fd, Token::Files, Interest::READABLE)
+    }
+
     fn watch_script(&mut self, fd: BorrowedFd<'_>, token: Token) -> io::Result<()> {
         let interest = match token {
             Token::Script { input: true, .. } => Interest::WRITABLE,
             Token::Script { input: false, .. }
             | Token::Starter
+            | Token::Files
             | Token::Helper
             | Token::Listener(_)
             | Token::Signals
@@ -273,6 +278,7 @@ impl Net for Kernel {
     }
 
     fn register(&mut self, socket: &Socket, token: Token) -> io::Result<()> {
+        self.listeners.tune(socket.fd.as_fd());
         self.watch(
             socket.fd.as_fd(),
             token,
@@ -340,16 +346,23 @@ impl Net for Kernel {
         socket::shutdown_write(socket.fd.as_fd())
     }
 
-    fn queues(&mut self, socket: &Socket) -> Queues {
+    fn queues(&mut self, socket: &Socket, look: Look) -> Queues {
         let fd = socket.fd.as_fd();
         let unacknowledged = socket::unacknowledged(fd).unwrap_or(0);
+        let asks_unread = match look {
+            Look::Whole => true,
+            Look::Moved => unacknowledged == 0,
+            Look::Ended => false,
+        };
+        let asks_rto = look == Look::Whole && !socket.unix && unacknowledged > 0;
+        let ask = |asks, call: fn(BorrowedFd<'_>) -> io::Result<u32>| match asks {
+            true => call(fd).unwrap_or(0),
+            false => 0,
+        };
         Queues {
             unacknowledged,
-            unread: socket::unread(fd).unwrap_or(0),
-            rto_ms: match (socket.unix, unacknowledged) {
-                (true, _) | (false, 0) => 0,
-                (false, _) => socket::retransmission_timeout_ms(fd).unwrap_or(0),
-            },
+            unread: ask(asks_unread, socket::unread),
+            rto_ms: ask(asks_rto, socket::retransmission_timeout_ms),
         }
     }
 

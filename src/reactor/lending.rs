@@ -6,7 +6,7 @@
 //! comes home goes to whoever waits longest, and one of the reserve to whoever waits longest with a
 //! whole request; each waiter makes at most one other give way in each grace.
 
-use super::net::Net;
+use super::net::{Look, Net};
 use super::{GRACE_MS, Reactor};
 use crate::connection::head::Found;
 use crate::connection::state::State;
@@ -217,7 +217,7 @@ impl<N: Net> Reactor<N> {
             .filter(|(_, slot)| rests_ms(slot) >= idle_ms)
             .max_by_key(|(_, slot)| rests_ms(slot))?;
         let slot = self.slots.get_mut(index)?;
-        let queues = self.net.queues(&slot.socket);
+        let queues = self.net.queues(&slot.socket, Look::Whole);
         slot.connection.tick(queues, turn);
         if rests_ms(slot) >= idle_ms {
             return Some(index);

@@ -47,6 +47,7 @@ pub(super) struct Options {
     pub(super) receive_bytes: u32,
     pub(super) send_bytes: u32,
     pub(super) linger2_s: u8,
+    pub(super) defer_accept_s: u16,
 }
 
 /// A listener.
@@ -85,6 +86,7 @@ impl Listeners {
                 receive_bytes: config.receive_bytes,
                 send_bytes: config.send_bytes,
                 linger2_s: config.linger2_s,
+                defer_accept_s: config.defer_accept_s,
             },
             of_supervisor: matches!(given, Given::Exactly(_)),
         };
@@ -232,6 +234,7 @@ impl Listeners {
         if !listener.unix {
             self.equip(fd)?;
             socket::set_segment_max(fd, segment_max(self.options.receive_bytes))?;
+            socket::set_defer_accept(fd, self.options.defer_accept_s)?;
         }
         socket::listen(fd, self.options.backlog)
     }
@@ -259,13 +262,18 @@ impl Listeners {
         let stale = listener.stale;
         let (fd, peer) = accepted?;
         // Failures are harmless: the socket keeps its defaults.
-        let _ = socket::set_receive_buffer(fd.as_fd(), self.options.receive_bytes);
         if peer == Peer::Unix {
             let _ = socket::set_send_buffer(fd.as_fd(), self.options.send_bytes);
         } else if stale {
             let _ = self.equip(fd.as_fd());
         }
         Ok((fd, peer))
+    }
+
+    /// The connection stays for longer than one answer: its receive buffer gets its size.
+    pub(super) fn tune(&self, fd: BorrowedFd<'_>) {
+        // A failure is harmless: it keeps the default.
+        let _ = socket::set_receive_buffer(fd, self.options.receive_bytes);
     }
 
     /// Whether a connection waits in this listener's queue. In doubt it does: the accept that

@@ -17,6 +17,7 @@ mod clock;
 pub mod control;
 mod descriptors;
 mod drive;
+mod files;
 mod home;
 mod identity;
 pub mod kernel;
@@ -29,6 +30,7 @@ mod queue;
 mod reload;
 pub mod scripts;
 mod sizes;
+mod sleep;
 mod slots;
 mod status;
 mod stop;
@@ -51,13 +53,14 @@ use crate::report::access::Access;
 use crate::report::counters::Counters;
 use crate::report::herald::Herald;
 use crate::report::sink;
+use crate::site::cache::Cache;
 use crate::site::{Site, Work};
 use accept::Door;
 use addresses::Addresses;
 use buffers::Buffers;
 use clock::Clock;
 use identity::Proxies;
-use net::{EVENTS, Event, Net, Token};
+use net::{EVENTS, Event, Look, Net, Token};
 use places::Places;
 use queue::Queue;
 pub use reload::Reread;
@@ -77,12 +80,6 @@ use wide::Wide;
 pub const GRACE_MS: u64 = 1_000;
 /// How much of a request is looked at to see whether it is whole; longer heads wait for a buffer.
 const PEEK_BYTES: usize = 4096;
-/// While somebody waits, the loop looks at least this often whether a grace is over.
-const PRESSURE_MS: u32 = 100;
-
-/// A work that waits for another looks at least this often whether its turn has come.
-const PATIENCE_MS: u32 = 10;
-
 /// The loop and all it owns.
 pub struct Reactor<N: Net> {
     net: N,
@@ -130,6 +127,10 @@ pub struct Reactor<N: Net> {
     was_taken_over: bool,
     /// Looks at what is queued in a socket that has no buffer.
     peeked: Vec<u8>,
+    /// Files that were asked for a moment ago.
+    cache: Cache,
+    /// Who has come in this turn and is not watched yet.
+    newcomers: Vec<(u16, u16)>,
 }
 
 impl<N: Net> Reactor<N> {
@@ -142,6 +143,7 @@ impl<N: Net> Reactor<N> {
         let now = net.now();
         let door = Door::new(net.listeners());
         let seed = u32::try_from(net.wall_s().unwrap_or(0) & 0xffff_ffff).unwrap_or(1);
+        let cache = files::cache(&mut net, &config);
         Self {
             sites: Sites::new(site),
             reread: None,
@@ -190,6 +192,8 @@ impl<N: Net> Reactor<N> {
             stop: None,
             was_taken_over: false,
             peeked: vec![0; PEEK_BYTES],
+            cache,
+            newcomers: Vec::with_capacity(accept::BATCH * usize::from(net.listeners())),
             net,
             config,
         }
@@ -254,6 +258,9 @@ impl<N: Net> Reactor<N> {
         let wall = self.clock.wall(wall_s);
         let limits = Rc::clone(&self.limits);
         let turn = self.moment(now, wall, &limits);
+        if events.iter().any(|event| event.token == Token::Files) {
+            self.cache.look(); // before anybody is answered
+        }
         for event in &events {
             self.happened(*event, &turn);
         }
@@ -277,6 +284,7 @@ impl<N: Net> Reactor<N> {
             };
             self.expired(index, &turn);
         }
+        self.cache.expire(now);
         self.relieve(&turn);
         self.accept(&turn);
         self.stop_if_due(&turn);
@@ -300,33 +308,6 @@ impl<N: Net> Reactor<N> {
         }
     }
 
-    /// How long poll may sleep.
-    fn timeout_ms(&self, now: Ms) -> Option<u32> {
-        if !self.runnable.is_empty() || self.may_accept(now) {
-            return Some(0);
-        }
-        let mut sleep_ms = self.timers.sleep_ms(now);
-        if !self.patient.is_empty() {
-            sleep_ms = Some(sleep_ms.unwrap_or(u32::MAX).min(PATIENCE_MS));
-        }
-        let dismisses = self.stop.is_some_and(|stop| stop.dismisses);
-        let pressed = !self.waiting.is_empty() || self.door.is_ready(now) || dismisses;
-        if pressed || sink::pending() || self.access_waits() {
-            sleep_ms = Some(sleep_ms.unwrap_or(u32::MAX).min(PRESSURE_MS));
-        }
-        let others = [
-            self.door.paused_until(),
-            self.stop.map(|stop| stop.deadline),
-            self.herald.next_beat(),
-            self.credentials.due(),
-            self.scripts_due(now),
-        ];
-        others.into_iter().flatten().fold(sleep_ms, |sleep_ms, at| {
-            let wait = u32::try_from(at.since(now)).unwrap_or(u32::MAX);
-            Some(sleep_ms.unwrap_or(u32::MAX).min(wait))
-        })
-    }
-
     fn happened(&mut self, event: Event, turn: &Turn<'_>) {
         match event.token {
             Token::Listener(listener) => self.door.knock(listener),
@@ -334,6 +315,7 @@ impl<N: Net> Reactor<N> {
             Token::Control => self.control(turn),
             Token::Helper => self.verdicts(turn),
             Token::Starter => self.reports(turn),
+            Token::Files => {} // looked at already
             Token::Script {
                 at,
                 input,
@@ -364,7 +346,7 @@ impl<N: Net> Reactor<N> {
         let Some(slot) = self.slots.get_mut(index) else {
             return;
         };
-        let queues = self.net.queues(&slot.socket);
+        let queues = self.net.queues(&slot.socket, Look::Whole);
         slot.connection.tick(queues, turn);
         self.drive(index, turn);
     }

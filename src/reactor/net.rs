@@ -22,6 +22,7 @@ const SCRIPTS: u16 = 0xff00;
 const SCRIPTS_END: u16 = SCRIPTS + 2 * SCRIPTS_MAX;
 /// Scripts at the same time are at most this.
 pub const SCRIPTS_MAX: u16 = 64;
+const FILES: u16 = 0xfffb;
 const STARTER: u16 = 0xfffc;
 const HELPER: u16 = 0xfffd;
 const CONTROL: u16 = 0xfffe;
@@ -41,6 +42,8 @@ pub enum Token {
     Helper,
     /// The process that starts scripts has said something.
     Starter,
+    /// Files of which the cache has something have changed.
+    Files,
     /// A pipe of a script.
     Script {
         /// Its place.
@@ -69,6 +72,7 @@ impl Token {
             Self::Control => (CONTROL, 0),
             Self::Helper => (HELPER, 0),
             Self::Starter => (STARTER, 0),
+            Self::Files => (FILES, 0),
             Self::Script {
                 at,
                 input,
@@ -93,6 +97,7 @@ impl Token {
             Some(_) if index == CONTROL => Self::Control,
             Some(_) if index == HELPER => Self::Helper,
             Some(_) if index == STARTER => Self::Starter,
+            Some(_) if index == FILES => Self::Files,
             Some(_) if (SCRIPTS..SCRIPTS_END).contains(&index) => Self::Script {
                 at: (index - SCRIPTS) / 2,
                 input: (index - SCRIPTS) % 2 == 1,
@@ -116,6 +121,18 @@ pub struct Event {
     pub read_closed: bool,
     /// The connection is broken: an RST came, or a send failed for good.
     pub broken: bool,
+}
+
+/// For what somebody asks what the kernel holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// Everything counts.
+    Whole,
+    /// Acknowledgements may have moved in a goodbye, before its deadline: what is unread counts
+    /// only when all is acknowledged, and how slow the peer is not at all.
+    Moved,
+    /// The peer's FIN was read, before a deadline: only what is not acknowledged counts.
+    Ended,
 }
 
 /// Most events taken from one poll; the rest comes with the next.
@@ -186,6 +203,14 @@ pub trait Net {
         Ok(())
     }
 
+    /// Watches what tells of files that have changed.
+    ///
+    /// # Errors
+    /// ENOMEM, ENOSPC; where nothing is watched, that.
+    fn watch_files(&mut self, _: BorrowedFd<'_>) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Our address and port of a connection; `None` if it has none, or a unix socket.
     fn local(&mut self, _: &Self::Socket) -> Option<SocketAddr> {
         None
@@ -200,7 +225,8 @@ pub trait Net {
         false
     }
 
-    /// Watches a socket, edge-triggered, for both directions.
+    /// Watches a socket, edge-triggered, for both directions: its connection stays for longer than
+    /// one answer. What is there already makes an edge, too.
     ///
     /// # Errors
     /// ENOMEM, ENOSPC.
@@ -251,8 +277,8 @@ pub trait Net {
     /// ENOTCONN when the peer reset the connection.
     fn shutdown_write(&mut self, socket: &Self::Socket) -> io::Result<()>;
 
-    /// What the kernel holds for this socket.
-    fn queues(&mut self, socket: &Self::Socket) -> Queues;
+    /// What the kernel holds for this socket, as far as the look needs it; the rest may be 0.
+    fn queues(&mut self, socket: &Self::Socket, look: Look) -> Queues;
 
     /// Closes in this way. Never waits.
     fn close(&mut self, socket: Self::Socket, how: How);
@@ -269,6 +295,7 @@ mod tests {
             Token::Listener(252),
             Token::Helper,
             Token::Starter,
+            Token::Files,
             Token::Script {
                 at: 0,
                 input: false,

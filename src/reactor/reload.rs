@@ -143,6 +143,7 @@ impl<N: Net> Reactor<N> {
             return Err(error);
         }
         // Nothing fails from here on.
+        self.cache.clear();
         if let Some(access) = access {
             self.log_accesses(access);
         }

@@ -14,6 +14,7 @@ use crate::config::{Fixed, Sizes};
 use crate::helper::credentials;
 use crate::report::access::Access;
 use crate::report::sink;
+use crate::site::cache::Cache;
 use crate::site::{SHELF_BYTES, Work};
 
 /// struct epoll_event, where it is not packed.
@@ -34,11 +35,13 @@ pub fn sizes() -> Sizes {
         access_line_bytes: Access::bytes_each(),
         access_bytes: Access::bytes_fixed(),
         status_bytes: status::BYTES_EACH,
+        cached_bytes: Cache::bytes_each(),
         fixed: vec![
             fixed("events", "reactor", events),
             fixed("timer wheel", "reactor", Timers::bytes_fixed()),
             fixed("scratch", "reactor", kernel::SCRATCH_BYTES),
             fixed("peek", "reactor", PEEK_BYTES),
+            fixed("seen paths", "site", Cache::bytes_fixed()),
             fixed("credentials", "helper", credentials::BYTES),
             fixed("log ring", "report", sink::RING_BYTES),
         ],

@@ -8,7 +8,7 @@
 //! stops announces the close; who was promised before that the connection stays may come back as
 //! long as it is not told goodbye.
 
-use super::net::Net;
+use super::net::{Look, Net};
 use super::{GRACE_MS, Reactor};
 use crate::connection::state::State;
 use crate::connection::time::{Ms, Turn};
@@ -116,7 +116,7 @@ impl<N: Net> Reactor<N> {
             let new = !slot.connection.was_answered() && turn.now.since(slot.since) < GRACE_MS;
             let idle = slot.state == State::Idle && !new;
             if idle || slot.state == State::Rest {
-                let queues = self.net.queues(&slot.socket);
+                let queues = self.net.queues(&slot.socket, Look::Whole);
                 slot.connection.stop(queues, turn);
                 self.drive(index, turn);
             }
@@ -141,7 +141,7 @@ impl<N: Net> Reactor<N> {
             let Some(slot) = self.slots.get_mut(index) else {
                 continue;
             };
-            let queues = self.net.queues(&slot.socket);
+            let queues = self.net.queues(&slot.socket, Look::Whole);
             slot.connection.cut(queues, turn);
             self.drive(index, turn);
         }

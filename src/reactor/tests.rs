@@ -8,7 +8,7 @@ mod verdicts;
 mod wall;
 mod wide;
 
-use super::net::{Event, Net, Token};
+use super::net::{Event, Look, Net, Token};
 use super::*;
 use crate::config::SiteConfig;
 use crate::connection::How;
@@ -142,7 +142,7 @@ impl Net for Told {
         Ok(())
     }
 
-    fn queues(&mut self, (): &()) -> Queues {
+    fn queues(&mut self, (): &(), _: Look) -> Queues {
         Queues {
             unread: self.unread,
             unacknowledged: self.unacknowledged,
@@ -192,7 +192,10 @@ fn knock(reactor: &mut Reactor<Told>) {
 fn an_event_for_a_connection_that_is_gone_is_not_for_its_successor() {
     let mut reactor = reactor(1, 1);
     reactor.net().accepts.push_back(from(1));
-    reactor.net().receives.push_back(Ok(Vec::new())); // a FIN at once
+    reactor.turn().unwrap();
+    let token = reactor.net().registered[0];
+    reactor.net().receives.push_back(Ok(Vec::new())); // a FIN
+    reactor.net().events.push(readable(token));
     reactor.turn().unwrap();
     reactor.net().accepts.push_back(from(2));
     knock(&mut reactor);
@@ -224,6 +227,17 @@ fn an_event_for_a_connection_that_is_gone_is_not_for_its_successor() {
     reactor.net().events.push(readable(tokens[1]));
     reactor.turn().unwrap();
     assert_eq!(reactor.net().received, asked + 1);
+    reactor.check();
+}
+
+#[test]
+fn who_is_gone_by_the_end_of_its_first_visit_is_never_watched() {
+    let mut reactor = reactor(1, 1);
+    reactor.net().accepts.push_back(from(1));
+    reactor.net().receives.push_back(Ok(Vec::new())); // a FIN at once
+    reactor.turn().unwrap();
+    assert_eq!(reactor.net().registered, []);
+    assert_eq!(reactor.net().closed.len(), 1);
     reactor.check();
 }
 

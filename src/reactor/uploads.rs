@@ -225,6 +225,7 @@ impl<N: Net> Reactor<N> {
             return Step::Blocked;
         };
         let waits = self.config.upload_sync;
+        self.cache.clear(); // it has the file of before
         let named = match kept.durable {
             Durable::FileAsked(_) | Durable::DirectoryAsked(..) => return Step::Blocked,
             Durable::New if waits => match self.scripts.sync(file.as_fd()) {

@@ -21,22 +21,32 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// Decodes the path of a target.
+    /// Nothing yet.
+    pub(super) const fn new() -> Self {
+        Self {
+            clean: CleanPath::new(),
+            text: Text::new(),
+            asked: 0,
+        }
+    }
+
+    /// Decodes the path of a target, in place of the one before.
     ///
     /// # Errors
-    /// As [`CleanPath::parse`].
-    pub(super) fn parse(path: &[u8]) -> Result<Self, Fault> {
-        let clean = CleanPath::parse(path)?;
-        let mut text = Text::new();
-        let slash: &[u8] = match clean.is_directory() && !clean.as_bytes().is_empty() {
+    /// As [`CleanPath::parse`]; then it is of no use.
+    pub(super) fn read(&mut self, path: &[u8]) -> Result<(), Fault> {
+        self.clean.read(path)?;
+        self.text.truncate(0);
+        let names = self.clean.as_bytes();
+        let slash: &[u8] = match self.clean.is_directory() && !names.is_empty() {
             true => b"/",
             false => b"",
         };
-        for part in [b"/", clean.as_bytes(), slash] {
-            text.push(part).map_err(|_| Fault::TooLong)?;
+        for part in [b"/", names, slash] {
+            self.text.push(part).map_err(|_| Fault::TooLong)?;
         }
-        let asked = text.len();
-        Ok(Self { clean, text, asked })
+        self.asked = self.text.len();
+        Ok(())
     }
 
     /// The path: `/`, `/a/b` or, of a directory, `/a/b/`.
@@ -73,6 +83,7 @@ mod tests {
 
     #[test]
     fn paths_have_one_form() {
+        let mut asked = Asked::new();
         for (target, path) in [
             ("/", "/"),
             ("//", "/"),
@@ -82,7 +93,7 @@ mod tests {
             ("/a/b/..", "/a/"),
             ("/%61//b", "/a/b"),
         ] {
-            let mut asked = Asked::parse(target.as_bytes()).unwrap();
+            asked.read(target.as_bytes()).unwrap();
             assert_eq!(asked.path(), path.as_bytes(), "{target}");
             assert_eq!(asked.shown(), path.as_bytes());
             asked.show(b"x");
@@ -95,7 +106,8 @@ mod tests {
     #[test]
     fn the_longest_path_and_the_longest_index_fit() {
         let target = "/x".repeat(PATH_BYTES / 2);
-        let mut asked = Asked::parse(target.as_bytes()).unwrap();
+        let mut asked = Asked::new();
+        asked.read(target.as_bytes()).unwrap();
         asked.show(&[b'i'; NAME_BYTES]);
         assert_eq!(asked.shown().len(), asked.path().len() + NAME_BYTES);
     }

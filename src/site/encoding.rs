@@ -106,6 +106,21 @@ impl Accepted {
         }
     }
 
+    /// What of it decides: two clients of one taste get the same. 0 is that of who does not say.
+    pub(super) fn taste(&self, codings: Codings) -> u16 {
+        if *self == Self::default() {
+            return 0;
+        }
+        self.order(codings).fold(0, |taste, coding| {
+            let number = match coding {
+                Coding::Brotli => 1,
+                Coding::Zstd => 2,
+                Coding::Gzip => 3,
+            };
+            taste << 3 | number << 1 | u16::from(self.weight(coding) > 0)
+        })
+    }
+
     /// The codings, those that the client wants most in front, those it does not take at the end.
     /// Equal ones stay in their order: it is the server's preference.
     pub(super) fn order(&self, mut codings: Codings) -> impl Iterator<Item = Coding> + use<> {

@@ -5,25 +5,53 @@
 //! of the index that is shown.
 
 use super::asked::Asked;
-use super::encoding::{self, Accepted};
+use super::cache::{Cache, Eyes, Fresh, Key, Known, Marks};
+use super::encoding::Accepted;
 use super::host::{Host, last};
 use super::listing::Policy;
 use super::root::Root;
-use super::walk::{Found, Opened, Refusal, Walk};
+use super::validators::Validators;
+use super::walk::{Found, Opened, Refusal, Tree, Walk};
 use super::work::{Pieces, Place, Work};
-use super::{Chosen, Content, Question, page, path, redirect, represent};
+use super::{Chosen, Content, Question, Source, page, path, redirect, represent};
 use crate::config::Dotfiles;
-use crate::connection::head::{Request, Target};
+use crate::connection::head::Target;
 use crate::connection::reply::{Reply, Status};
 use crate::helper::credentials::Credentials;
 use std::os::fd::AsFd;
 
+/// The front of a head takes at most this; a longer one is written anew each time.
+const FRONT_BYTES: usize = 512;
+
 /// What stands for a path.
-enum Shown<'s> {
-    /// A file, and the name of the index if it is one.
-    File(Opened, Option<&'s [u8]>),
+enum Shown {
+    /// A file, and which index it is if it is one.
+    File(Opened, Option<u8>),
     /// The names in the directory.
     Names,
+}
+
+/// A file that was looked for.
+struct Sought {
+    opened: Opened,
+    known: Known,
+    /// The directories on the way.
+    marks: Marks,
+}
+
+/// Where a path leads.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it lives on the stack for one request; a box would allocate"
+)]
+enum End {
+    File(Sought),
+    /// To something else, which is answered.
+    Content(Content),
+    /// Nowhere, and the fallback stands for it.
+    Fallback,
+    /// Nowhere, on a way by these directories.
+    Nowhere(Marks),
 }
 
 impl Host {
@@ -31,55 +59,158 @@ impl Host {
     pub(super) fn fetch(
         &self,
         question: Question<'_>,
+        cache: &mut Cache,
         credentials: &mut Credentials,
         asked: &mut Asked,
         reply: &mut Reply<'_>,
     ) -> Content {
-        let Target::Path { path, query } = question.request.target else {
-            return page(reply, Status::BAD_REQUEST);
-        };
         if self.dotfiles == Dotfiles::Hide && asked.clean.is_hidden() {
             return page(reply, Status::NOT_FOUND);
         }
+        let (request, now) = (question.request, question.turn.now);
+        let accepted = Accepted::of(request);
+        let key = Key {
+            host: self.number,
+            path: asked.path(),
+            taste: accepted.taste(self.codings),
+        };
+        // Who wants a part takes long, and several are read from a file of their own.
+        let keeps = request.value("Range").is_none();
+        if let Some(hit) = cache.find(key, now).filter(|_| keeps) {
+            let Some(known) = hit.known else {
+                return page(reply, Status::NOT_FOUND);
+            };
+            let chosen = Chosen {
+                source: Source::Kept(hit.kept),
+                known,
+                front: hit.front,
+            };
+            return self.show(chosen, question, credentials, asked, reply);
+        }
+        let keeps = keeps && cache.is_wanted(key, now);
+        let eyes = keeps.then(|| cache.eyes());
+        let sought = match self.seek(question, (&accepted, eyes), asked, reply) {
+            End::File(sought) => sought,
+            End::Content(content) => return content,
+            End::Fallback => return self.fall_back(question, credentials, asked, reply),
+            End::Nowhere(marks) => {
+                if keeps {
+                    cache.put_nowhere(key, marks, now);
+                }
+                return page(reply, Status::NOT_FOUND);
+            }
+        };
+        let (opened, known, marks) = (sought.opened, sought.known, sought.marks);
+        let mut room = [0; FRONT_BYTES];
+        let source = if keeps {
+            let kind = self.types.of_name(self.shown_name(known.index, asked));
+            let fresh = Fresh {
+                file: opened.file,
+                known: &known,
+                front: represent::front(&known, kind, question.turn.wall, &mut room),
+                marks,
+            };
+            cache.put(key, fresh, now)
+        } else {
+            Source::Own(opened.file)
+        };
+        let chosen = Chosen {
+            source,
+            known: &known,
+            front: b"",
+        };
+        self.show(chosen, question, credentials, asked, reply)
+    }
+
+    /// Looks for the file that stands for a path.
+    fn seek(
+        &self,
+        question: Question<'_>,
+        (accepted, eyes): (&Accepted, Option<&Eyes>),
+        asked: &Asked,
+        reply: &mut Reply<'_>,
+    ) -> End {
+        let Target::Path { path, query } = question.request.target else {
+            return End::Content(page(reply, Status::BAD_REQUEST));
+        };
         let (place, names) = self.place(asked.clean.as_bytes());
         let Some(root) = self.root_at(place) else {
-            return page(reply, Status::INTERNAL_SERVER_ERROR);
+            return End::Content(page(reply, Status::INTERNAL_SERVER_ERROR));
         };
-        let mut walk = root.tree(self.symlinks).walk();
+        let tree = root.tree(self.symlinks);
+        let mut walk = Tree { eyes, ..tree }.walk();
         let found = if asked.clean.is_directory() {
             self.index_of(names, &mut walk)
         } else {
             match walk.open(names, b"") {
                 Ok(Found::File(opened)) => Ok(Shown::File(opened, None)),
-                Ok(Found::Directory) => return redirect::to_directory(path, query, reply),
+                Ok(Found::Directory) => {
+                    return End::Content(redirect::to_directory(path, query, reply));
+                }
                 Err(refusal) => Err(refusal),
             }
         };
+        let is_source = self.is_source(place, &walk);
         let (opened, index) = match found {
             Ok(Shown::File(opened, index)) => (opened, index),
-            Ok(Shown::Names) if self.is_source(place, &walk) => {
-                return page(reply, Status::FORBIDDEN);
+            Ok(Shown::Names) if is_source => {
+                return End::Content(page(reply, Status::FORBIDDEN));
             }
-            Ok(Shown::Names) => return self.list(question, asked, &walk, place, reply),
-            Err(Refusal::Missing) if self.falls_back(asked) => {
-                return self.fall_back(question, credentials, asked, reply);
+            Ok(Shown::Names) => {
+                return End::Content(self.list(question, asked, &walk, place, reply));
             }
-            Err(refusal) => return page(reply, refusal.status()),
+            Err(Refusal::Missing) if self.falls_back(asked) => return End::Fallback,
+            Err(Refusal::Missing) => return End::Nowhere(walk.marks()),
+            Err(refusal) => return End::Content(page(reply, refusal.status())),
         };
-        let source = self.is_source(place, &walk);
-        let name = index.unwrap_or(asked.clean.name());
-        let chosen = self.choose(opened, name, &walk, question.request);
-        let kind = self.types.of_name(name);
-        if let Some(index) = index {
-            asked.show(index);
+        let name = self.shown_name(index, asked);
+        let (opened, coding, varies) = self.choose(opened, name, &walk, accepted);
+        let known = Known {
+            size: opened.stat.size,
+            validators: Validators::new(&opened.stat),
+            coding,
+            varies,
+            index,
+            is_source,
+        };
+        End::File(Sought {
+            opened,
+            known,
+            marks: walk.marks(),
+        })
+    }
+
+    /// The file that stands for a path is shown, if no rule about it, or about the index that it
+    /// is, is against it.
+    fn show(
+        &self,
+        chosen: Chosen<'_>,
+        question: Question<'_>,
+        credentials: &mut Credentials,
+        asked: &mut Asked,
+        reply: &mut Reply<'_>,
+    ) -> Content {
+        let known = chosen.known;
+        if let Some(index) = known
+            .index
+            .and_then(|index| self.index.get(usize::from(index)))
+        {
+            asked.show(index.as_bytes());
             if let Some(refusal) = self.guard(asked.shown(), question, credentials, reply) {
                 return refusal;
             }
         }
-        if source || self.is_claimed(asked.shown()) {
+        if known.is_source || self.is_claimed(asked.shown()) {
             return page(reply, Status::FORBIDDEN);
         }
+        let kind = || self.types.of_name(self.shown_name(known.index, asked));
         represent::with(chosen, kind, question, reply)
+    }
+
+    /// The last name of what is shown: that of the index, or of the path.
+    fn shown_name<'n>(&'n self, index: Option<u8>, asked: &'n Asked) -> &'n [u8] {
+        let index = index.and_then(|index| self.index.get(usize::from(index)));
+        index.map_or(asked.clean.name(), |name| name.as_bytes())
     }
 
     /// Where the names lead: beneath the root (0), or beneath an alias (its number from 1 on).
@@ -175,13 +306,27 @@ impl Host {
             return page(reply, Status::NOT_FOUND);
         };
         let name = last(&self.fallback);
-        let chosen = self.choose(opened, name, &walk, question.request);
+        let accepted = Accepted::of(question.request);
+        let (opened, coding, varies) = self.choose(opened, name, &walk, &accepted);
         asked.show_instead(&self.fallback);
         // Another path than the one that was asked about: it may have rules of its own.
         if let Some(refusal) = self.guard(asked.path(), question, credentials, reply) {
             return refusal;
         }
-        represent::with(chosen, self.types.of_name(name), question, reply)
+        let known = Known {
+            size: opened.stat.size,
+            validators: Validators::new(&opened.stat),
+            coding,
+            varies,
+            index: None,
+            is_source: false,
+        };
+        let chosen = Chosen {
+            source: Source::Own(opened.file),
+            known: &known,
+            front: b"",
+        };
+        represent::with(chosen, || self.types.of_name(name), question, reply)
     }
 
     /// A file that the configuration names, and the walk to it. It may lie beneath an alias, as
@@ -196,53 +341,16 @@ impl Host {
         }
     }
 
-    /// The representation of the file at the end of `walk` that the client wants most (RFC 9110
-    /// section 12.1).
-    ///
-    /// Siblings are looked for whatever the client takes, for Vary must stand in every answer as
-    /// soon as one could differ. A file without any costs one failed statx for each coding, three
-    /// by default; one that has the coding wanted most costs statx, openat, statx and close. A
-    /// sibling that is older than the original is left over from another one.
-    fn choose(&self, own: Opened, name: &[u8], walk: &Walk<'_>, request: &Request<'_>) -> Chosen {
-        let mut varies = false;
-        if !encoding::is_coded(name) {
-            let accepted = Accepted::of(request);
-            for coding in accepted.order(self.codings) {
-                let sibling = walk.sibling(encoding::suffix(coding));
-                let Some(opened) = sibling.filter(|s| age(s) >= age(&own)) else {
-                    continue;
-                };
-                varies = true;
-                if accepted.weight(coding) > 0 {
-                    let coding = Some(coding);
-                    return Chosen {
-                        opened,
-                        coding,
-                        varies,
-                    };
-                }
-                break; // those behind it are wanted as little
-            }
-        }
-        // Also with `identity;q=0`: RFC 9110 section 12.5.3 lets a server disregard the field, and
-        // a client that gets its bytes is better off than one with a 406 that it cannot use.
-        Chosen {
-            opened: own,
-            coding: None,
-            varies,
-        }
-    }
-
     /// The first index file of a directory, and its name. The names are tried before the directory
     /// itself is looked at: where there is an index, and that is nearly always, one way suffices.
-    fn index_of(&self, names: &[u8], walk: &mut Walk<'_>) -> Result<Shown<'_>, Refusal> {
+    fn index_of(&self, names: &[u8], walk: &mut Walk<'_>) -> Result<Shown, Refusal> {
         let hides = self.dotfiles == Dotfiles::Hide;
-        for name in &self.index {
+        for (name, index) in self.index.iter().zip(0..) {
             if hides && path::is_hidden_name(name.as_bytes()) {
                 continue;
             }
             match walk.open(names, name.as_bytes()) {
-                Ok(Found::File(opened)) => return Ok(Shown::File(opened, Some(name.as_bytes()))),
+                Ok(Found::File(opened)) => return Ok(Shown::File(opened, Some(index))),
                 Ok(Found::Directory) | Err(Refusal::Missing) => {}
                 Err(refusal) => return Err(refusal),
             }
@@ -255,9 +363,4 @@ impl Host {
             Found::File(_) => Err(Refusal::Missing),
         }
     }
-}
-
-/// When the bytes of a file last changed.
-fn age(opened: &Opened) -> (i64, u32) {
-    (opened.stat.modified_s, opened.stat.modified_ns)
 }

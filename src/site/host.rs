@@ -12,10 +12,10 @@ use super::mime::Types;
 use super::path;
 use super::redirect::Moved;
 use super::root::Root;
-use super::script::{self, ScriptMeans};
+use super::script;
 use super::status::Shown;
 use super::walk::Opened;
-use super::{ALLOW, ALLOW_CHANGES, Content, FilePart, Question, page};
+use super::{ALLOW, ALLOW_CHANGES, Content, FilePart, Means, Question, Source, page};
 use crate::config::rules::{Access, ExtraField};
 use crate::config::{
     AuthRule, Config, Dotfiles, ScriptConfig, ScriptRule, SiteConfig, StartError, Symlinks,
@@ -138,8 +138,9 @@ impl Host {
     pub(super) fn answer(
         &self,
         question: Question<'_>,
-        means: Option<ScriptMeans<'_>>,
+        means: Means<'_>,
         credentials: &mut Credentials,
+        asked: &mut Asked,
         reply: &mut Reply<'_>,
     ) -> Content {
         let Target::Path { path, .. } = question.request.target else {
@@ -156,9 +157,9 @@ impl Host {
             };
             return self.dress(content, b"", b"", reply);
         };
-        match Asked::parse(path) {
-            Ok(mut asked) => {
-                let content = self.respond(question, means, credentials, &mut asked, reply);
+        match asked.read(path) {
+            Ok(()) => {
+                let content = self.respond(question, means, credentials, asked, reply);
                 self.dress(content, asked.path(), asked.shown(), reply)
             }
             Err(fault) => {
@@ -177,7 +178,7 @@ impl Host {
     fn respond(
         &self,
         question: Question<'_>,
-        means: Option<ScriptMeans<'_>>,
+        means: Means<'_>,
         credentials: &mut Credentials,
         asked: &mut Asked,
         reply: &mut Reply<'_>,
@@ -214,15 +215,18 @@ impl Host {
         if let Some(content) = self.elsewhere(question.request, asked, reply) {
             return content;
         }
-        if let Some(content) = self.script(question, means, credentials, asked, reply) {
+        if let Some(content) = self.script(question, means.script, credentials, asked, reply) {
             return content;
         }
         let changed = match question.request.method {
             Method::Get | Method::Head => {
-                return self.fetch(question, credentials, asked, reply);
+                return self.fetch(question, means.cache, credentials, asked, reply);
             }
             Method::Put => self.put(question, asked, reply),
-            Method::Delete => self.delete(question, asked, reply),
+            Method::Delete => {
+                means.cache.clear();
+                self.delete(question, asked, reply)
+            }
             Method::Options
             | Method::Post
             | Method::Patch
@@ -336,7 +340,7 @@ impl Host {
         let (Opened { file, stat }, _) = self.own_file(names)?;
         self.types.of_name(last(names)).write(reply);
         Some(Content::File(FilePart {
-            file,
+            source: Source::Own(file),
             offset: 0,
             length: stat.size,
         }))

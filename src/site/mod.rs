@@ -9,6 +9,8 @@ mod asked;
 mod authority;
 #[allow(dead_code, reason = "a site asks for passwords next")]
 pub(crate) mod basic;
+pub mod cache;
+mod choose;
 mod encoding;
 mod fetch;
 pub(crate) mod forwarded;
@@ -39,17 +41,18 @@ pub(crate) use validators::http_date;
 pub use work::{Means, Piece, Pieces, Prepared, Work};
 
 use crate::config::status::Form;
-use crate::config::{Coding, Config, StartError, UnknownHost};
+use crate::config::{Config, StartError, UnknownHost};
 use crate::connection::client::Client;
 use crate::connection::head::Request;
 use crate::connection::reply::{Reply, Status};
 use crate::connection::time::Turn;
 use crate::helper::credentials::Credentials;
+use asked::Asked;
+use cache::{Kept, Known};
 use host::Host;
 use listing::Shelf;
 use parts::Boundaries;
 use std::os::fd::OwnedFd;
-use walk::Opened;
 
 /// What can be done to every resource here (RFC 9110 section 10.2.1).
 const ALLOW: &[u8] = b"GET, HEAD, OPTIONS";
@@ -86,11 +89,26 @@ pub enum Content {
     Status(Form),
 }
 
-/// A part of an open regular file.
+/// Where the bytes of a file are.
+#[derive(Debug)]
+pub enum Source {
+    /// In a file that was opened for this answer.
+    Own(OwnedFd),
+    /// In the cache, for as long as nothing else is asked.
+    Kept(Kept),
+}
+
+impl Source {
+    const fn is_own(&self) -> bool {
+        matches!(self, Self::Own(_))
+    }
+}
+
+/// A part of a regular file.
 #[derive(Debug)]
 pub struct FilePart {
     /// The file.
-    pub file: OwnedFd,
+    pub source: Source,
     /// First byte.
     pub offset: u64,
     /// How many bytes.
@@ -106,6 +124,8 @@ pub struct Site {
     boundaries: Boundaries,
     /// Where names of directories are put in order; none if no site lists them.
     shelf: Option<Shelf>,
+    /// The path of the request that is being answered.
+    asked: Asked,
 }
 
 /// What the shelf of listings takes, bytes.
@@ -126,11 +146,11 @@ struct Question<'q> {
 }
 
 /// What is served under a name: the file itself or, in a coding, one beside it.
-struct Chosen {
-    opened: Opened,
-    coding: Option<Coding>,
-    /// There is more than one to choose from.
-    varies: bool,
+struct Chosen<'k> {
+    source: Source,
+    known: &'k Known,
+    /// The front of its head when it is sent whole, if that is known.
+    front: &'k [u8],
 }
 
 impl Site {
@@ -177,6 +197,7 @@ impl Site {
             shelf: config.lists().then(Shelf::new),
             unknown: config.unknown_host,
             boundaries: Boundaries::new(),
+            asked: Asked::new(),
         })
     }
 
@@ -205,26 +226,30 @@ impl Site {
         if means.of_status {
             return status::of_socket(request, reply);
         }
-        match self.host(authority::name(request.host)) {
-            Some(host) => host.answer(question, means.script, credentials, reply),
+        let (named, default) = (self.named.as_slice(), &self.default);
+        match host(named, default, self.unknown, authority::name(request.host)) {
+            Some(host) => host.answer(question, means, credentials, &mut self.asked, reply),
             // RFC 9110 section 15.5.20: another server may have it.
             None => self.default.misdirected(reply),
         }
     }
+}
 
-    /// Whose name this is; `None` if nobody's, and that matters. HTTP/1.0 may have none at all. Who
-    /// calls itself so word for word is meant before who does with a star, whatever the order.
-    fn host(&self, name: &[u8]) -> Option<&Host> {
-        let all = self.named.iter().chain([&self.default]);
-        let called = all.filter_map(|host| Some((host.likeness(name)?, host)));
-        let most = called.max_by_key(|(likeness, _)| *likeness);
-        most.map(|(_, host)| host).or_else(|| {
-            let own = self.unknown == UnknownHost::Serve
-                || name.is_empty()
-                || authority::is_address(name);
-            own.then_some(&self.default)
-        })
-    }
+/// Whose name this is; `None` if nobody's, and that matters. HTTP/1.0 may have none at all. Who
+/// calls itself so word for word is meant before who does with a star, whatever the order.
+fn host<'s>(
+    named: &'s [Host],
+    default: &'s Host,
+    unknown: UnknownHost,
+    name: &[u8],
+) -> Option<&'s Host> {
+    let all = named.iter().chain([default]);
+    let called = all.filter_map(|host| Some((host.likeness(name)?, host)));
+    let most = called.max_by_key(|(likeness, _)| *likeness);
+    most.map(|(_, host)| host).or_else(|| {
+        let own = unknown == UnknownHost::Serve || name.is_empty() || authority::is_address(name);
+        own.then_some(default)
+    })
 }
 
 /// An answer that is nothing but its status.

@@ -51,15 +51,27 @@ impl CleanPath {
     /// Decodes `path` and removes dot segments. Empty segments (`//`) vanish as they do in the
     /// kernel: links glued together carelessly work, and no name is reached that had none before.
     pub(super) fn parse(path: &[u8]) -> Result<Self, Fault> {
-        let rest = path.strip_prefix(b"/").ok_or(Fault::Malformed)?;
-        let mut clean = Self {
+        let mut clean = Self::new();
+        clean.read(path)?;
+        Ok(clean)
+    }
+
+    /// The root.
+    pub(super) const fn new() -> Self {
+        Self {
             text: Text::new(),
             directory: true,
-        };
-        for raw in rest.split(|&b| b == b'/') {
-            clean.enter(raw)?;
         }
-        Ok(clean)
+    }
+
+    /// The same as [`CleanPath::parse`], in place: it has 4 KiB, which are not moved for each
+    /// request. After a fault it is of no use.
+    pub(super) fn read(&mut self, path: &[u8]) -> Result<(), Fault> {
+        self.text.truncate(0);
+        self.directory = true;
+        let rest = path.strip_prefix(b"/").ok_or(Fault::Malformed)?;
+        let mut raws = rest.split(|&b| b == b'/');
+        raws.try_for_each(|raw| self.enter(raw))
     }
 
     /// One more segment, still encoded.
@@ -90,6 +102,9 @@ impl CleanPath {
     }
 
     fn decode(&mut self, raw: &[u8]) -> Result<(), Fault> {
+        if !raw.iter().any(|byte| matches!(byte, b'%' | 0)) {
+            return self.push(raw);
+        }
         let mut rest = raw.iter();
         while let Some(&byte) = rest.next() {
             let byte = match byte {

@@ -4,31 +4,43 @@
 //! for the file or choose its coding. Invariant: Content-Range and the range it names are made
 //! from one value.
 
+use super::cache::Known;
 use super::mime::Type;
 use super::parts::{ContentRange, Parts};
 use super::range::{self, Part, Selection};
 use super::validators::{Outcome, Validators};
 use super::work::{Pieces, Work};
-use super::{Chosen, Content, FilePart, Question, page};
+use super::{Chosen, Content, FilePart, Question, Source, page};
 use crate::config::Coding;
 use crate::connection::head::{Method, Request};
 use crate::connection::reply::{Decimal, Reply, Status};
+use crate::connection::time::Wall;
 
 /// Answers with a file: preconditions first, then the ranges (RFC 9110 section 13.2.2). Where
 /// no pieces can be made several ranges are answered with the whole.
-pub(super) fn with(
-    chosen: Chosen,
-    media_type: Type<'_>,
+pub(super) fn with<'s>(
+    chosen: Chosen<'_>,
+    media_type: impl FnOnce() -> Type<'s>,
     question: Question<'_>,
     reply: &mut Reply<'_>,
 ) -> Content {
     let Chosen {
-        opened,
-        coding,
-        varies,
+        source,
+        known,
+        front,
     } = chosen;
+    let (size, coding, varies) = (known.size, known.coding, known.varies);
+    let is_usual = !front.is_empty() && !is_conditional(question.request);
+    if is_usual && known.validators.are_settled(question.turn.wall) {
+        reply.begin(Status::OK, front);
+        return Content::File(FilePart {
+            source,
+            offset: 0,
+            length: size,
+        });
+    }
     let request = question.request;
-    let validators = Validators::new(&opened.stat, question.turn.wall);
+    let validators = known.validators.at(question.turn.wall);
     match validators.check(request) {
         Outcome::Proceed => {}
         Outcome::Failed => return page(reply, Status::PRECONDITION_FAILED),
@@ -40,11 +52,11 @@ pub(super) fn with(
             return Content::Nothing;
         }
     }
-    let size = opened.stat.size;
+    let media_type = media_type();
     let extent = match wanted(request, &validators, size) {
         Selection::Whole => Extent::Whole,
         Selection::Part(part) => Extent::Part(part),
-        Selection::Parts(ranges) if question.pieces => {
+        Selection::Parts(ranges) if question.pieces && source.is_own() => {
             let boundary = question.boundaries.next();
             Parts::new(ranges, size, media_type, coding, boundary)
                 .map_or(Extent::Whole, Extent::Parts)
@@ -58,27 +70,61 @@ pub(super) fn with(
         }
     };
     start(&extent, media_type, coding, size, reply);
-    vary(varies, reply);
-    reply.field("ETag", validators.etag());
-    if let Some(date) = validators.last_modified() {
-        reply.field("Last-Modified", date);
-    }
-    reply.field("Accept-Ranges", b"bytes");
-    let (offset, length) = match extent {
+    describe(varies, &validators, reply);
+    content(extent, source, size)
+}
+
+/// What follows the head.
+fn content(extent: Extent, source: Source, size: u64) -> Content {
+    let (offset, length) = match &extent {
         Extent::Whole => (0, size),
         Extent::Part(part) => (part.first, part.length),
-        Extent::Parts(parts) => {
-            return Content::Pieces(Pieces {
-                file: opened.file,
-                length: Some(parts.length()),
-                work: Work::Parts(parts),
-            });
-        }
+        Extent::Parts(parts) => (0, parts.length()),
     };
-    Content::File(FilePart {
-        file: opened.file,
-        offset,
-        length,
+    match (extent, source) {
+        (Extent::Parts(parts), Source::Own(file)) => Content::Pieces(Pieces {
+            file,
+            length: Some(length),
+            work: Work::Parts(parts),
+        }),
+        (_, source) => Content::File(FilePart {
+            source,
+            offset,
+            length,
+        }),
+    }
+}
+
+/// The front of the head of a whole file, as [`with`] writes it, into `room`. Nothing if it will
+/// not be the same in a moment, or has no room.
+pub(super) fn front<'r>(
+    known: &Known,
+    media_type: Type<'_>,
+    wall: Option<Wall>,
+    room: &'r mut [u8],
+) -> &'r [u8] {
+    let mut reply = Reply::new(room);
+    start(
+        &Extent::Whole,
+        media_type,
+        known.coding,
+        known.size,
+        &mut reply,
+    );
+    describe(known.varies, &known.validators.at(wall), &mut reply);
+    let bytes = match known.validators.are_settled(wall) && !reply.overflowed() {
+        true => reply.len(),
+        false => 0,
+    };
+    room.get(..bytes).unwrap_or_default()
+}
+
+/// The request asks for a file in some state only.
+fn is_conditional(request: &Request<'_>) -> bool {
+    let mut names = request.fields.iter().map(|field| field.name.as_bytes());
+    names.any(|name| {
+        name.get(..3)
+            .is_some_and(|front| front.eq_ignore_ascii_case(b"if-"))
     })
 }
 
@@ -120,6 +166,16 @@ fn start(
     if let Some(coding) = coding {
         reply.field("Content-Encoding", coding.name().as_bytes());
     }
+}
+
+/// The fields that describe a file in its state.
+fn describe(varies: bool, validators: &Validators, reply: &mut Reply<'_>) {
+    vary(varies, reply);
+    reply.field("ETag", validators.etag());
+    if let Some(date) = validators.last_modified() {
+        reply.field("Last-Modified", date);
+    }
+    reply.field("Accept-Ranges", b"bytes");
 }
 
 /// Tells caches that another client may get another representation (RFC 9110 section 12.5.5).

@@ -99,6 +99,7 @@ impl Root {
             canonical: &self.canonical,
             symlinks,
             hidden: &self.hidden,
+            eyes: None,
         }
     }
 }

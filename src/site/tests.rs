@@ -1,6 +1,7 @@
 //! Answers as a client would ask for them.
 
-use super::{Content, Means, Pieces, Prepared, Site};
+use super::cache::Cache;
+use super::{Content, Means, Pieces, Prepared, Site, Source};
 use crate::config::{AuthConfig, Config, Dotfiles, Listen, SiteConfig, StartError, UnknownHost};
 use crate::connection::client::Client;
 use crate::connection::head::{Field, Framing, Method, Request, Target, Verdict, Version};
@@ -42,7 +43,7 @@ impl Drop for Folder {
     }
 }
 
-fn config(root: &Path) -> Config {
+pub(super) fn config(root: &Path) -> Config {
     Config {
         listen: vec![Listen::Unix("unused".into())],
         unknown_host: UnknownHost::Serve,
@@ -183,6 +184,39 @@ pub(super) fn made(
         fields: &fields,
         verdict: verdict(method, framing, Version::Http11),
     };
+    let mut cache = Cache::new(4, 8192, 2000);
+    let mut made = answer(site, &request, &mut cache);
+    // Who asks again, and is answered from the cache, gets the same.
+    for _ in 0..if method.is_safe() { 2 } else { 0 } {
+        let again = answer(site, &request, &mut cache);
+        if !matches!(made.2, Content::Pieces(_)) {
+            assert_eq!((again.0, &again.1), (made.0, &made.1), "from the cache");
+        }
+        if let Content::Pieces(pieces) = made.2 {
+            site.release(pieces.work);
+        }
+        made = again;
+    }
+    if let Content::File(part) = &mut made.2
+        && let Source::Kept(kept) = part.source
+    {
+        let mut bytes = vec![0; usize::try_from(part.length).unwrap()];
+        let file = fs::File::from(cache.file(kept).unwrap());
+        file.read_exact_at(&mut bytes, part.offset).unwrap();
+        let mut room = vec![0; bytes.len()];
+        cache.read(kept, &mut room, part.offset).unwrap();
+        assert_eq!(room, bytes);
+        part.source = Source::Own(file.into());
+    }
+    made
+}
+
+/// Status, head and what follows, with files of this cache.
+pub(super) fn answer(
+    site: &mut Site,
+    request: &Request<'_>,
+    cache: &mut Cache,
+) -> (u16, String, Content) {
     let limits = Limits::new();
     let turn = turn(&limits);
     let mut buffer = [0; 8192];
@@ -192,10 +226,11 @@ pub(super) fn made(
         upload: true,
         script: None,
         of_status: false,
+        cache,
     };
     let mut credentials = Credentials::new(AuthConfig::default(), 8);
     let content = site.answer(
-        &request,
+        request,
         &Client::Unix,
         means,
         &mut credentials,
@@ -220,7 +255,10 @@ pub(super) fn seen(site: &mut Site, status: u16, head: String, content: Content)
         Content::Status(_) => ("status", String::new()),
         Content::File(part) => {
             let mut bytes = vec![0; usize::try_from(part.length).unwrap()];
-            fs::File::from(part.file)
+            let Source::Own(file) = part.source else {
+                panic!("the cache is gone");
+            };
+            fs::File::from(file)
                 .read_exact_at(&mut bytes, part.offset)
                 .unwrap();
             ("file", String::from_utf8(bytes).unwrap())

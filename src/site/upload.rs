@@ -276,7 +276,7 @@ impl Spot<'_> {
         change::may_change(self.parent.as_fd()).map_err(|e| obstacle(&e))?;
         let request: &Request<'_> = question.request;
         let permitted = match &self.before {
-            Some(stat) => Validators::new(stat, question.turn.wall).permit(request),
+            Some(stat) => Validators::new(stat).at(question.turn.wall).permit(request),
             None => Validators::permit_absent(request),
         };
         match permitted {

@@ -20,16 +20,22 @@ const GRAIN_S: i64 = 2;
 const TAG_BYTES: usize = 72;
 /// An IMF-fixdate (RFC 9110 section 5.6.7).
 const DATE_BYTES: usize = 29;
+/// What stands before a weak tag.
+const WEAK: &[u8] = b"W/";
 /// 10000-01-01, the first second that no HTTP date can name.
 const LAST_S: u64 = 253_402_300_800;
 
 /// What is known about the state of a file.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Validators {
+    /// In its weak form.
     tag: Text<TAG_BYTES>,
+    /// When it was modified, if an HTTP date can say so.
+    date: Option<[u8; DATE_BYTES]>,
+    /// The same, seconds since 1970.
+    modified_s: i64,
+    /// What Last-Modified says at this time.
     last_modified: Option<[u8; DATE_BYTES]>,
-    /// When it was modified, seconds since 1970, if an HTTP date can say so.
-    modified_s: Option<i64>,
     strong: bool,
 }
 
@@ -45,34 +51,56 @@ pub(super) enum Outcome {
 }
 
 impl Validators {
-    /// The validators of a file in this state at this time.
+    /// The validators of a file in this state, as long as nobody knows the time.
+    pub(super) fn new(stat: &Stat) -> Self {
+        let date = http_date(stat.modified_s);
+        Self {
+            tag: weak_tag(stat),
+            date,
+            modified_s: stat.modified_s,
+            last_modified: date,
+            strong: false,
+        }
+    }
+
+    /// The same at this time.
     ///
     /// The tag is of inode, size, mtime and ctime, so it changes when a file is replaced by one of
     /// the same size and date as well. It is weak while the mtime is within the grain of the clock,
     /// and while there is no clock to tell. What remains: two writes within one tick of the
     /// kernel's clock, each followed by setting the mtime back.
-    pub(super) fn new(stat: &Stat, wall: Option<Wall>) -> Self {
+    pub(super) fn at(&self, wall: Option<Wall>) -> Self {
+        let (modified_s, date) = (self.modified_s, self.date);
         let strong = wall.is_some_and(|wall| {
-            wall.unix_s.saturating_sub(stat.modified_s).unsigned_abs() >= GRAIN_S.unsigned_abs()
+            wall.unix_s.saturating_sub(modified_s).unsigned_abs() >= GRAIN_S.unsigned_abs()
         });
-        let date = http_date(stat.modified_s);
-        let modified_s = date.map(|_| stat.modified_s);
         let last_modified = match wall {
             // RFC 9110 section 8.8.2.1: never later than the message itself.
-            Some(wall) if stat.modified_s > wall.unix_s => date.map(|_| wall.date),
+            Some(wall) if modified_s > wall.unix_s => date.map(|_| wall.date),
             Some(_) | None => date,
         };
         Self {
-            tag: tag(stat, strong),
-            last_modified,
-            modified_s,
             strong,
+            last_modified,
+            ..self.clone()
         }
+    }
+
+    /// The tag is strong, Last-Modified that of the file, and both stay so.
+    pub(super) fn are_settled(&self, wall: Option<Wall>) -> bool {
+        wall.is_some_and(|wall| wall.unix_s.saturating_sub(self.modified_s) >= GRAIN_S)
     }
 
     /// The value of ETag.
     pub(super) fn etag(&self) -> &[u8] {
-        self.tag.as_bytes()
+        let tag = self.tag.as_bytes();
+        let strong = tag.strip_prefix(WEAK).filter(|_| self.strong);
+        strong.unwrap_or(tag)
+    }
+
+    /// When it was modified, seconds since 1970, if an HTTP date can say so.
+    fn modified_s(&self) -> Option<i64> {
+        self.date.map(|_| self.modified_s)
     }
 
     /// The value of Last-Modified.
@@ -128,7 +156,10 @@ impl Validators {
         match Tag::parse(value) {
             Some((given, b"")) => self.tag().is_some_and(|own| strongly(own, given)),
             Some(_) => false,
-            None => self.strong && self.modified_s.is_some() && seconds(value) == self.modified_s,
+            None => {
+                let modified_s = self.modified_s();
+                self.strong && modified_s.is_some() && seconds(value) == modified_s
+            }
         }
     }
 
@@ -152,7 +183,7 @@ impl Validators {
     /// mtime counts here, also where a later Date stood in Last-Modified.
     fn unchanged_since(&self, request: &Request<'_>, name: &'static str) -> Option<bool> {
         let since = seconds(single(request, name)?)?;
-        self.modified_s.map(|modified| modified <= since)
+        self.modified_s().map(|modified| modified <= since)
     }
 
     fn tag(&self) -> Option<Tag<'_>> {
@@ -227,17 +258,16 @@ fn single<'a>(request: &Request<'a>, name: &'static str) -> Option<&'a [u8]> {
     values.next().filter(|_| values.next().is_none())
 }
 
-/// The strong or weak tag of a file. Times are nanoseconds that wrap every 584 years: any number
-/// will do that differs.
-fn tag(stat: &Stat, strong: bool) -> Text<TAG_BYTES> {
+/// The weak tag of a file. Times are nanoseconds that wrap every 584 years: any number will do that
+/// differs.
+fn weak_tag(stat: &Stat) -> Text<TAG_BYTES> {
     let mut text = Text::new();
-    let weak = if strong { "" } else { "W/" };
     let modified = nanoseconds(stat.modified_s, stat.modified_ns);
     let changed = nanoseconds(stat.changed_s, stat.changed_ns);
     // It fits: TAG_BYTES.
     let _ = write!(
         text,
-        "{weak}\"{:x}-{:x}-{modified:x}-{changed:x}\"",
+        "W/\"{:x}-{:x}-{modified:x}-{changed:x}\"",
         stat.inode, stat.size
     );
     text

@@ -8,16 +8,20 @@
 //! device can block or act; the work for one request is bounded.
 
 mod refusal;
+mod tree;
 
 pub(super) use refusal::{Refusal, refusal};
+pub(in crate::site) use tree::Tree;
 
+use super::cache::Marks;
 use super::names::{Name, Rest};
 use super::path::PATH_BYTES;
-use super::stage::{self, Identity};
+use super::stage;
 use super::text::Text;
 use crate::config::Symlinks;
 use crate::sys::directory;
 use crate::sys::file::{self, Kind, Stat};
+use std::cell::Cell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -59,106 +63,6 @@ pub(super) struct Program {
     pub(super) left: usize,
 }
 
-/// The tree that is served.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Tree<'s> {
-    /// The root, held open: a root that is moved away stays the root.
-    pub(super) root: BorrowedFd<'s>,
-    /// Where the root was at start, without a slash at its end. Targets of absolute links are
-    /// compared with it.
-    pub(super) canonical: &'s [u8],
-    /// The policy.
-    pub(super) symlinks: Symlinks,
-    /// Directories that nobody is led into, whatever they are called: those of unfinished uploads.
-    pub(super) hidden: &'s [Identity],
-}
-
-impl<'s> Tree<'s> {
-    /// A way that has not begun.
-    pub(super) fn walk(self) -> Walk<'s> {
-        Walk {
-            tree: self,
-            start: self.root,
-            at: None,
-            done: Text::new(),
-            rest: Rest::new(),
-            last: Name::EMPTY,
-            hops: HOPS,
-            steps: STEPS,
-        }
-    }
-
-    /// What the name in `directory` is, or leads to if it is a link that the policy lets. Nothing
-    /// is opened for reading. Refused: links to nowhere, and what is neither file nor directory.
-    ///
-    /// `way` is [`Walk::way`] of the walk that reached `directory`. Without it, links are refused
-    /// where the root is the limit: nobody could say where a `..` in one leads.
-    pub(super) fn look(
-        self,
-        directory: BorrowedFd<'_>,
-        way: Option<&[u8]>,
-        name: &Name,
-    ) -> Result<Stat, Refusal> {
-        if stage::is_reserved(name.as_bytes()) {
-            return Err(Refusal::Missing);
-        }
-        let stat = file::stat_at(directory, name.as_c_str()?).map_err(|e| refusal(&e))?;
-        match stat.kind {
-            Kind::Directory if self.hides(&stat) => return Err(Refusal::Missing),
-            Kind::Regular | Kind::Directory => return Ok(stat),
-            Kind::Other => return Err(Refusal::Forbidden),
-            Kind::Symlink => {}
-        }
-        let mut walk = Walk {
-            start: directory,
-            ..self.walk()
-        };
-        if !walk.follows() {
-            let way = way.ok_or(Refusal::Forbidden)?;
-            walk.done.push(way).map_err(|_| Refusal::Missing)?;
-        }
-        walk.rest.prepend(name.as_bytes())?;
-        match walk.go(false)? {
-            Some((_, stat)) => Ok(stat),
-            None => file::stat(walk.here()).map_err(|e| refusal(&e)),
-        }
-    }
-
-    /// Nobody is led into the directory of this state.
-    fn hides(self, stat: &Stat) -> bool {
-        self.hidden.contains(&Identity::of(stat))
-    }
-
-    /// An open directory still lies beneath the root, or may lie anywhere. It is gone up from there
-    /// as the kernel sees it now: somebody may have moved it since it was reached.
-    pub(super) fn holds(self, directory: BorrowedFd<'_>) -> Result<bool, Refusal> {
-        if matches!(self.symlinks, Symlinks::Follow) {
-            return Ok(true);
-        }
-        let identity = |fd: BorrowedFd<'_>| {
-            let stat = file::stat(fd).map_err(|e| refusal(&e))?;
-            Ok::<_, Refusal>(Identity::of(&stat))
-        };
-        let root = identity(self.root)?;
-        let mut here = identity(directory)?;
-        let mut at: Option<OwnedFd> = None;
-        for _ in 0..=STEPS {
-            if here == root {
-                return Ok(true);
-            }
-            let below = at.as_ref().map_or(directory, AsFd::as_fd);
-            let parent = file::open_directory(below, c"..").map_err(|e| refusal(&e))?;
-            let above = identity(parent.as_fd())?;
-            if above == here {
-                break; // the parent of / is /
-            }
-            here = above;
-            at = Some(parent);
-        }
-        Ok(false)
-    }
-}
-
 /// A way half gone.
 pub(super) struct Walk<'s> {
     tree: Tree<'s>,
@@ -175,6 +79,8 @@ pub(super) struct Walk<'s> {
     last: Name,
     hops: u8,
     steps: u16,
+    /// What the eyes look at since this walk was made.
+    marks: Cell<Marks>,
 }
 
 impl Walk<'_> {
@@ -240,7 +146,9 @@ impl Walk<'_> {
             ..self.tree.walk()
         };
         walk.rest.prepend(name.as_bytes())?;
-        match walk.run()? {
+        let found = walk.run();
+        self.marks.set(self.marks.get().with(walk.marks.get()));
+        match found? {
             Found::File(opened) => Ok(opened),
             Found::Directory => Err(Refusal::Missing),
         }
@@ -308,9 +216,23 @@ impl Walk<'_> {
         self.at.as_ref().map_or(self.start, AsFd::as_fd)
     }
 
+    /// The directories that the eyes look at, siblings' links included.
+    pub(super) fn marks(&self) -> Marks {
+        self.marks.get()
+    }
+
+    /// Names are looked up there from now on; nothing is the start.
+    fn arrive(&mut self, at: Option<OwnedFd>) {
+        self.at = at;
+        if let Some(eyes) = self.tree.eyes {
+            let here = eyes.watch(self.here());
+            self.marks.set(self.marks.get().with(here));
+        }
+    }
+
     fn descend(&mut self, name: &Name) -> Result<(), Refusal> {
         let next = file::open_directory(self.here(), name.as_c_str()?).map_err(|e| refusal(&e))?;
-        self.at = Some(next);
+        self.arrive(Some(next));
         if self.follows() {
             return Ok(());
         }
@@ -328,7 +250,7 @@ impl Walk<'_> {
     fn ascend(&mut self) -> Result<(), Refusal> {
         if self.follows() {
             let parent = file::open_directory(self.here(), c"..").map_err(|e| refusal(&e))?;
-            self.at = Some(parent);
+            self.arrive(Some(parent));
             return Ok(());
         }
         if !self.done.pop_segment() {
@@ -358,7 +280,9 @@ impl Walk<'_> {
         }
         if self.follows() {
             self.rest.prepend(target)?;
-            self.at = Some(file::open_root(Path::new("/")).map_err(|e| refusal(&e))?);
+            self.arrive(Some(
+                file::open_root(Path::new("/")).map_err(|e| refusal(&e))?,
+            ));
             return Ok(());
         }
         let inside = inside(target, self.tree.canonical).ok_or(Refusal::Forbidden)?;
@@ -369,7 +293,7 @@ impl Walk<'_> {
 
     fn restart(&mut self) {
         self.start = self.tree.root;
-        self.at = None;
+        self.arrive(None);
         self.done.truncate(0);
     }
 

@@ -5,6 +5,7 @@
 //! is what its pieces add up to, or a call fails.
 
 use super::Site;
+use super::cache::Cache;
 use super::listing::{Listing, Policy, Shelf};
 use super::parts::Parts;
 use super::script::ScriptMeans;
@@ -23,6 +24,8 @@ pub struct Means<'m> {
     pub script: Option<ScriptMeans<'m>>,
     /// The request came by `status.socket`: it is about nothing else.
     pub of_status: bool,
+    /// Files that were asked for a moment ago.
+    pub cache: &'m mut Cache,
 }
 
 /// What is left of an answer in pieces. Its size is what each place in the table of works takes.

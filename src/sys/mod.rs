@@ -25,6 +25,7 @@
 //! - [`poll`]: which descriptors are ready, for a process beside the loop
 //! - [`random`]: bytes that nobody can guess
 //! - [`diag`]: what the kernel says of the TCP sockets of some ports
+//! - [`inotify`]: what happens in directories
 //! - [`inherit`]: descriptors that another process handed over by number
 //! - [`rights`]: descriptors to and from another process, through a unix socket
 //! - [`interface`]: network interfaces by name
@@ -51,6 +52,7 @@ pub mod diag;
 pub mod directory;
 pub mod file;
 pub mod inherit;
+pub mod inotify;
 pub mod interface;
 pub mod limits;
 mod listen;

@@ -74,6 +74,23 @@ pub fn set_nodelay(fd: BorrowedFd<'_>) -> io::Result<()> {
     set(fd, libc::IPPROTO_TCP, libc::TCP_NODELAY, [1])
 }
 
+/// Holds connections back until something of theirs has come, or for about so long
+/// (TCP_DEFER_ACCEPT, tcp(7)); 0 does not. The kernel counts in retransmissions of its SYN-ACK: 1,
+/// 3, 7, 15 s. A connection that is held back is a request socket in the kernel, and no descriptor;
+/// when its time is over it is taken in by the next acknowledgement.
+///
+/// # Errors
+///
+/// EOPNOTSUPP on a unix socket.
+pub fn set_defer_accept(fd: BorrowedFd<'_>, seconds: u16) -> io::Result<()> {
+    set(
+        fd,
+        libc::IPPROTO_TCP,
+        libc::TCP_DEFER_ACCEPT,
+        [c_int::from(seconds)],
+    )
+}
+
 /// Sets the receive buffer (SO_RCVBUF, socket(7)) and ends its automatic growth. The kernel
 /// doubles the number and caps it at net.core.rmem_max: see [`receive_buffer`]. To be set after
 /// accept: on a listener it would fix the window scale of every connection.

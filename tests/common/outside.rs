@@ -54,6 +54,15 @@ pub(crate) fn descriptors(pid: u32) -> usize {
         .count()
 }
 
+/// Those of them that are sockets.
+pub(crate) fn socket_descriptors(pid: u32) -> usize {
+    let all = fs::read_dir(format!("/proc/{pid}/fd")).expect("a live process");
+    let links = all.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    links
+        .filter(|link| link.to_string_lossy().starts_with("socket:"))
+        .count()
+}
+
 /// A number from a status file of /proc, such as `VmRSS`.
 pub(crate) fn status(file: &str, name: &str) -> u64 {
     let text = fs::read_to_string(file).expect("a status file");

@@ -1,7 +1,7 @@
 //! The built binary as a child process.
 
 use super::http::only;
-use super::outside::descriptors;
+use super::outside::{descriptors, socket_descriptors};
 use super::{End, PATIENCE, eventually, hear};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -21,6 +21,8 @@ pub(crate) struct Server {
     pub(crate) address: Option<SocketAddr>,
     /// Descriptors while nobody is connected.
     idle_descriptors: usize,
+    /// Those of them that are sockets.
+    idle_sockets: usize,
 }
 
 /// What a server left behind.
@@ -91,6 +93,7 @@ impl Server {
             listener: Some(listener),
             address: None,
             idle_descriptors: 0,
+            idle_sockets: 0,
         };
         eventually("it serves, or says why not", || {
             let ended = server.child.try_wait().expect("our child");
@@ -100,6 +103,7 @@ impl Server {
         });
         server.address = server.addresses().first().copied();
         server.idle_descriptors = descriptors(server.pid());
+        server.idle_sockets = socket_descriptors(server.pid());
         server
     }
 
@@ -163,14 +167,16 @@ impl Server {
         format!("/proc/{}/{file}", self.pid())
     }
 
-    /// Descriptors of connections and of the files they are sent.
+    /// Descriptors of connections.
     pub(crate) fn busy(&self) -> usize {
-        descriptors(self.pid()).saturating_sub(self.idle_descriptors)
+        socket_descriptors(self.pid()).saturating_sub(self.idle_sockets)
     }
 
-    /// Waits until every slot is home.
+    /// Waits until every slot is home, and every file is closed.
     pub(crate) fn comes_home(&self) {
-        eventually("every slot comes home", || self.busy() == 0);
+        eventually("every slot comes home", || {
+            descriptors(self.pid()) <= self.idle_descriptors
+        });
     }
 
     /// Waits until a line of its log begins so.

@@ -12,7 +12,7 @@ use crate::world::World;
 use adieu::connection::How;
 use adieu::connection::linger::Queues;
 use adieu::connection::time::Ms;
-use adieu::reactor::net::{EVENTS, Event, Net, Token};
+use adieu::reactor::net::{EVENTS, Event, Look, Net, Token};
 use adieu::sys::signal::Signal;
 use adieu::sys::socket::{Peer, accept_pauses};
 use std::cell::RefCell;
@@ -433,13 +433,20 @@ impl Net for FakeNet {
         world.tcp.shut(socket.0, SERVER)
     }
 
-    fn queues(&mut self, socket: &FakeSocket) -> Queues {
+    fn queues(&mut self, socket: &FakeSocket, look: Look) -> Queues {
         let world = self.0.borrow();
         let end = world.tcp.end(socket.0, SERVER);
         Queues {
             unacknowledged: end.unacknowledged() as u32,
-            unread: end.unread() as u32,
-            rto_ms: world.tcp.rto_ms(socket.0, SERVER) as u32,
+            // What does not count may be anything.
+            unread: match look {
+                Look::Whole | Look::Moved => end.unread() as u32,
+                Look::Ended => 0,
+            },
+            rto_ms: match look {
+                Look::Whole => world.tcp.rto_ms(socket.0, SERVER) as u32,
+                Look::Moved | Look::Ended => 0,
+            },
         }
     }
 

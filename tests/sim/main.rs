@@ -196,7 +196,9 @@ fn claims(outcome: &Outcome) -> Vec<String> {
 }
 
 fn nothing_garbled(outcome: &Outcome) {
-    let is_cut = |client: &&Client| client.answers.loose() > 0 && client.saw_reset;
+    // Who could not be watched is let go in the middle of its answer; it is not counted as a cut.
+    let is_cut =
+        |client: &&Client| client.answers.loose() > 0 && client.saw_reset && !client.unlucky;
     let cut = outcome.clients.iter().filter(is_cut).count() as u64;
     let each = |name: &&str| outcome.counters.value("close", name).unwrap_or(0);
     let counted: u64 = law::CUTS.iter().map(each).sum();

@@ -177,6 +177,7 @@ impl<N: Net> Reactor<N> {
             upload: false,
             script: None,
             of_status: slot.of_status,
+            cache: &mut self.cache,
         };
         let (site, credentials) = (self.sites.current(), &mut self.credentials);
         let client = running.client;

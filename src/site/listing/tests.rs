@@ -119,6 +119,7 @@ impl World {
                 canonical: self.canonical.as_os_str().as_bytes(),
                 symlinks: self.symlinks,
                 hidden: &[],
+                eyes: None,
             },
             dotfiles: self.dotfiles,
         }

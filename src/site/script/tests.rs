@@ -9,8 +9,9 @@ use crate::connection::limits::Limits;
 use crate::connection::reply::Reply;
 use crate::helper::credentials::Credentials;
 use crate::script::Frame;
+use crate::site::cache::Cache;
 use crate::site::tests::{Folder, config_with, turn, verdict};
-use crate::site::{Body, Content, Means, Question, Script, ScriptMeans, Site, basic};
+use crate::site::{Body, Content, Means, Question, Script, ScriptMeans, Site, Source, basic};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::fd::AsRawFd;
@@ -151,11 +152,13 @@ impl Scripts {
         let mut buffer = [0; 8192];
         let mut reply = Reply::new(&mut buffer);
         let mut server = || ask.server.map(|text| text.parse().unwrap());
+        let mut cache = Cache::off();
         let means = Means {
             upload: true,
             work: true,
             script: ScriptMeans::of(ask.place.then_some(&mut self.frame), &mut server),
             of_status: false,
+            cache: &mut cache,
         };
         let mut credentials = Credentials::new(AuthConfig::default(), 8);
         let site = &mut self.site;
@@ -181,7 +184,10 @@ impl Scripts {
             Content::File(part) => {
                 use std::os::unix::fs::FileExt;
                 let mut bytes = vec![0; usize::try_from(part.length).unwrap()];
-                let file = fs::File::from(part.file);
+                let Source::Own(file) = part.source else {
+                    panic!("there is no cache");
+                };
+                let file = fs::File::from(file);
                 file.read_exact_at(&mut bytes, part.offset).unwrap();
                 Got::File(String::from_utf8(bytes).unwrap())
             }

@@ -32,11 +32,11 @@ fn wall(unix_s: i64) -> Wall {
 
 /// The validators of an old file, or of one modified this very second.
 fn old() -> Validators {
-    Validators::new(&stat(MODIFIED_S), Some(wall(MODIFIED_S + 1000)))
+    Validators::new(&stat(MODIFIED_S)).at(Some(wall(MODIFIED_S + 1000)))
 }
 
 fn young() -> Validators {
-    Validators::new(&stat(MODIFIED_S), Some(wall(MODIFIED_S)))
+    Validators::new(&stat(MODIFIED_S)).at(Some(wall(MODIFIED_S)))
 }
 
 fn with<T>(lines: &[(&str, &str)], ask: impl FnOnce(&Request<'_>) -> T) -> T {
@@ -82,10 +82,10 @@ fn tags_are_strong_once_the_file_has_settled() {
         (1, false),
         (2, true),
     ] {
-        let validators = Validators::new(&stat(MODIFIED_S), Some(wall(MODIFIED_S + age)));
+        let validators = Validators::new(&stat(MODIFIED_S)).at(Some(wall(MODIFIED_S + age)));
         assert_eq!(!tag(&validators).starts_with("W/"), strong, "{age} s old");
     }
-    let clockless = Validators::new(&stat(MODIFIED_S), None);
+    let clockless = Validators::new(&stat(MODIFIED_S)).at(None);
     assert!(tag(&clockless).starts_with("W/"), "no clock, no age");
 }
 
@@ -95,7 +95,7 @@ fn every_part_of_the_state_is_in_the_tag() {
     let of = |change: fn(&mut Stat)| {
         let mut stat = stat(MODIFIED_S);
         change(&mut stat);
-        tag(&Validators::new(&stat, now))
+        tag(&Validators::new(&stat).at(now))
     };
     let tags = [
         of(|_| ()),
@@ -125,15 +125,15 @@ fn the_longest_tag_fits() {
         changed_ns: 0,
         ..stat(0)
     };
-    let found = tag(&Validators::new(&extreme, None));
+    let found = tag(&Validators::new(&extreme).at(None));
     assert!(
         found.starts_with("W/\"ffffffffffffffff-ffffffffffffffff-"),
         "{found}"
     );
     assert!(found.ends_with('"') && found.len() <= 71, "{found}");
     for modified_s in [i64::MIN, -1, i64::MAX] {
-        assert!(tag(&Validators::new(&stat(modified_s), None)).ends_with('"'));
-        assert!(tag(&Validators::new(&stat(modified_s), Some(wall(0)))).ends_with('"'));
+        assert!(tag(&Validators::new(&stat(modified_s)).at(None)).ends_with('"'));
+        assert!(tag(&Validators::new(&stat(modified_s)).at(Some(wall(0)))).ends_with('"'));
     }
 }
 
@@ -165,7 +165,7 @@ fn last_modified_is_never_later_than_date() {
         (i64::MAX, Some(now), None),
         (i64::MIN, Some(now), None),
     ] {
-        let validators = Validators::new(&stat(modified_s), clock.map(wall));
+        let validators = Validators::new(&stat(modified_s)).at(clock.map(wall));
         assert_eq!(
             validators.last_modified(),
             expected.map(str::as_bytes),
@@ -365,7 +365,7 @@ fn preconditions() {
 
 #[test]
 fn a_file_without_a_date_ignores_dates() {
-    let ancient = Validators::new(&stat(-2_177_452_800), Some(wall(MODIFIED_S)));
+    let ancient = Validators::new(&stat(-2_177_452_800)).at(Some(wall(MODIFIED_S)));
     for name in ["If-Modified-Since", "If-Unmodified-Since"] {
         let outcome = with(&[(name, MODIFIED)], |request| ancient.check(request));
         assert_eq!(outcome, Outcome::Proceed, "{name}");
@@ -377,7 +377,7 @@ fn a_file_without_a_date_ignores_dates() {
 #[test]
 fn a_file_of_the_future_is_modified_since_its_clipped_date() {
     let now = MODIFIED_S - 500;
-    let future = Validators::new(&stat(MODIFIED_S), Some(wall(now)));
+    let future = Validators::new(&stat(MODIFIED_S)).at(Some(wall(now)));
     let date = String::from_utf8(future.last_modified().unwrap().to_vec()).unwrap();
     assert_eq!(seconds(date.as_bytes()), Some(now));
     let outcome = with(&[("If-Modified-Since", &date)], |request| {

@@ -54,6 +54,7 @@ fn go(folder: &Folder, symlinks: Symlinks, path: &str) -> End {
         canonical: canonical.as_os_str().as_bytes(),
         symlinks,
         hidden: &[],
+        eyes: None,
     };
     match tree.walk().open(path.as_bytes(), b"") {
         Ok(Found::Directory) => End::Directory,
@@ -298,6 +299,7 @@ fn a_directory_moved_away_keeps_no_way_out() {
         canonical: canonical.as_os_str().as_bytes(),
         symlinks: Symlinks::Within,
         hidden: &[],
+        eyes: None,
     };
     assert!(
         matches!(tree.walk().open(b"top", b""), Ok(Found::File(_))),
@@ -351,6 +353,7 @@ fn beside(folder: &Folder, symlinks: Symlinks, path: &str) -> Option<String> {
         canonical: canonical.as_os_str().as_bytes(),
         symlinks,
         hidden: &[],
+        eyes: None,
     };
     let mut walk = tree.walk();
     assert!(matches!(walk.open(b"a/none", b""), Err(Refusal::Missing)));
