@@ -131,6 +131,26 @@ fn the_annotated_configuration_explains_every_key_and_writes_it_as_the_manual_do
     }
 }
 
+#[test]
+fn the_readme_has_the_size_of_every_feature() {
+    let manifest = read("Cargo.toml");
+    let (_, features) = manifest.split_once("\n[features]\n").unwrap();
+    let (features, _) = features.split_once("\n[").unwrap();
+    let named = features.lines().filter_map(|line| line.split_once(" = "));
+    let plain = |name: &&str| name.chars().all(|c| c.is_ascii_lowercase() || c == '-');
+    let known: Vec<&str> = named.map(|(name, _)| name).filter(plain).collect();
+    let page = read("README.md");
+    let rows = rows(section(&page, "features"));
+    let written: Vec<&str> = rows.iter().map(|row| row[0].trim_matches('`')).collect();
+    assert_eq!(written, known[1..], "cross/sizes writes the table");
+    assert_eq!(known[0], "default");
+    for row in rows.iter().chain(&self::rows(section(&page, "sizes"))) {
+        let bytes = row.iter().flat_map(|cell| cell.chars());
+        let digits = bytes.filter(char::is_ascii_digit).count();
+        assert!(digits > 0, "{row:?} has no figure: run cross/sizes");
+    }
+}
+
 /// The cells of every table row of a page, its head and rule left out.
 fn rows(page: &str) -> Vec<Vec<&str>> {
     let cells = |line: &str| -> usize { line.matches('|').count() };

@@ -415,6 +415,29 @@ fn the_version_names_what_was_built() {
 }
 
 #[test]
+fn what_this_build_does_not_have_is_refused_at_the_start() {
+    let version = run(&["-V"]).out;
+    for (feature, setting, key) in [
+        ("listing", "site.listing=on", "site.listing"),
+        ("access-log", "log.access=json", "log.access"),
+        ("upload", "site.uploads=/in 1MiB", "site.uploads"),
+        ("cgi", "site.scripts=/cgi-bin", "site.scripts"),
+        ("status", "status.path=/-/status", "status.path"),
+    ] {
+        let built = version.split([' ', ',', ';']).any(|word| word == feature);
+        let run = run(&["-t", "--set", setting]);
+        if built {
+            assert_eq!((run.code, run.err.as_str()), (0, ""), "{setting}");
+            continue;
+        }
+        assert_eq!(run.code, 1, "{setting}: {run:?}");
+        let cure = format!("build adieu with the feature {feature}, ");
+        assert!(run.err.contains(&format!("{key}: this build ")), "{run:?}");
+        assert!(run.err.contains(&cure), "{run:?}");
+    }
+}
+
+#[test]
 fn help_mentions_every_key() {
     let run = run(&["-h"]);
     assert_eq!((run.code, run.err.as_str()), (0, ""));

@@ -116,6 +116,8 @@ const FEATURE_FILES: &[&str] = &[
     "src/script/mod.rs",
     "src/site/script.rs",
     "src/helper/credentials.rs",
+    "src/report/access.rs",
+    "src/site/listing.rs",
 ];
 
 /// One source file.

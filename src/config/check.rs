@@ -4,6 +4,7 @@
 //! It must not change a value. Invariant: what passes here can be served; whether the directories
 //! are there is found out when they are opened.
 
+use super::error::Text;
 use super::logs::{LogTarget, TARGETS};
 use super::pattern::Pattern;
 use super::{
@@ -19,18 +20,18 @@ const LISTING_BUFFER_BYTES: u16 = 4352;
 /// A contradiction: the key, the fault, the cure.
 pub(super) struct Contradiction {
     pub(super) place: String,
-    pub(super) what: String,
-    pub(super) cure: String,
+    pub(super) what: Text,
+    pub(super) cure: Text,
 }
 
 impl Contradiction {
     pub(super) fn new(
-        place: impl Into<String>,
-        what: impl Into<String>,
-        cure: impl Into<String>,
+        place: impl AsRef<str>,
+        what: impl Into<Text>,
+        cure: impl Into<Text>,
     ) -> Self {
         Self {
-            place: place.into(),
+            place: place.as_ref().to_owned(),
             what: what.into(),
             cure: cure.into(),
         }
@@ -79,7 +80,8 @@ fn of_limits(config: &Config) -> Option<Contradiction> {
 }
 
 fn of_addresses(config: &Config) -> Option<Contradiction> {
-    let at = |what: String, cure: &str| Some(Contradiction::new("listen.address", what, cure));
+    let at =
+        |what: String, cure: &'static str| Some(Contradiction::new("listen.address", what, cure));
     for (index, one) in config.listen.iter().enumerate() {
         let mut before = config.listen.iter().take(index);
         if !one.is_any_port() && before.any(|other| other == one) {
@@ -259,7 +261,7 @@ fn of_rules(section: &str, site: &SiteConfig, config: &Config) -> Option<Contrad
     if !site.scripts.is_empty() && config.buffers == 1 && config.connections > 1 {
         let what = "a script may hold a buffer for as long as it runs, and there is one".to_owned();
         let cure = "set memory.buffers to 2 at least, or memory.connections to 1";
-        return Some(Contradiction::new("memory.buffers".to_owned(), what, cure));
+        return Some(Contradiction::new("memory.buffers", what, cure));
     }
     let made_up = |to: &str| to.contains(rules::HOST) && site.hosts.is_empty();
     if let Some(rule) = site.redirects.iter().find(|rule| made_up(&rule.to)) {

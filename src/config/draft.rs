@@ -256,7 +256,7 @@ impl Draft {
 pub(super) fn refusal(key: &Key, fault: Fault, place: &str) -> StartError {
     let cure = match key.why {
         "" => fault.cure,
-        why => format!("{}: {why}", fault.cure),
+        why => format!("{}: {why}", fault.cure).into(),
     };
     StartError::configuration(place, format!("{}: {}", key.name, fault.what), cure)
 }

@@ -3,18 +3,23 @@
 //! Owns [`StartError`] and its exit codes. It must not print: `main` does. Invariant: displayed, it
 //! is one line that names the place, the fault and the cure.
 
+use std::borrow::Cow;
 use std::fmt;
+
+/// A part of a message. Most are written down here, and those take no room in memory and little in
+/// the program.
+pub type Text = Cow<'static, str>;
 
 /// Why the server did not start: what, where, and what to do. One line when displayed:
 /// `WHERE: WHAT; CURE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StartError {
     /// What went wrong, with the system's reason.
-    pub what: String,
+    pub what: Text,
     /// Where: a file and line, a key or a flag.
     pub place: String,
     /// What the operator can do.
-    pub cure: String,
+    pub cure: Text,
     /// The exit code: 1 runtime, 2 usage, 78 configuration.
     pub code: u8,
 }
@@ -30,38 +35,36 @@ impl StartError {
 
     /// An error of the system at run time: exit code 1.
     #[must_use]
-    pub fn runtime(
-        place: impl Into<String>,
-        what: impl Into<String>,
-        cure: impl Into<String>,
-    ) -> Self {
-        Self::new(Self::RUNTIME, place.into(), what.into(), cure.into())
+    pub fn runtime(place: impl AsRef<str>, what: impl Into<Text>, cure: impl Into<Text>) -> Self {
+        Self::new(Self::RUNTIME, place.as_ref(), what.into(), cure.into())
     }
 
     /// A wrong command line: exit code 2.
     #[must_use]
-    pub fn usage(
-        place: impl Into<String>,
-        what: impl Into<String>,
-        cure: impl Into<String>,
-    ) -> Self {
-        Self::new(Self::USAGE, place.into(), what.into(), cure.into())
+    pub fn usage(place: impl AsRef<str>, what: impl Into<Text>, cure: impl Into<Text>) -> Self {
+        Self::new(Self::USAGE, place.as_ref(), what.into(), cure.into())
     }
 
     /// A wrong configuration: exit code 78.
     #[must_use]
     pub fn configuration(
-        place: impl Into<String>,
-        what: impl Into<String>,
-        cure: impl Into<String>,
+        place: impl AsRef<str>,
+        what: impl Into<Text>,
+        cure: impl Into<Text>,
     ) -> Self {
-        Self::new(Self::CONFIGURATION, place.into(), what.into(), cure.into())
+        Self::new(
+            Self::CONFIGURATION,
+            place.as_ref(),
+            what.into(),
+            cure.into(),
+        )
     }
 
-    fn new(code: u8, place: String, what: String, cure: String) -> Self {
+    #[cold]
+    fn new(code: u8, place: &str, what: Text, cure: Text) -> Self {
         Self {
             what,
-            place,
+            place: place.to_owned(),
             cure,
             code,
         }
@@ -71,7 +74,7 @@ impl StartError {
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (place, what, cure) = (&self.place, &self.what, &self.cure);
-        let bytes = [place, what, cure].map(|part| part.len());
+        let bytes = [place.len(), what.len(), cure.len()];
         if bytes.iter().sum::<usize>() <= WHOLE_BYTES {
             return write!(f, "{place}: {what}; {cure}");
         }

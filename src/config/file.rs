@@ -14,6 +14,7 @@ mod toml;
 #[cfg(feature = "config-file")]
 mod wrong;
 
+use super::error::Text;
 use super::{Draft, StartError};
 use std::fs::{self, File};
 use std::io::{self, Read as _};
@@ -63,16 +64,16 @@ fn give(_: &mut Draft, _: &str, _: &str) -> Result<(), StartError> {
 
 /// The text of the file.
 fn read(path: &Path, shown: &str) -> Result<String, StartError> {
-    let refused = |what: &str, cure: &str| StartError::configuration(shown, what, cure);
+    let refused = |what: Text, cure: &'static str| StartError::configuration(shown, what, cure);
     let failed = |error: io::Error| {
         let cure = "name a file that this user may read";
-        refused(&format!("cannot read it: {error}"), cure)
+        refused(format!("cannot read it: {error}").into(), cure)
     };
     // Before it is opened, for opening a pipe may wait for ever; and again, for it may change.
     let regular = |metadata: fs::Metadata| match metadata.is_file() {
         true => Ok(()),
         false => Err(refused(
-            "it is no regular file",
+            "it is no regular file".into(),
             "name a file, such as adieu.toml",
         )),
     };
@@ -85,7 +86,7 @@ fn read(path: &Path, shown: &str) -> Result<String, StartError> {
     if u64::try_from(count).is_ok_and(|count| count == most) {
         let what = format!("it is longer than {FILE_BYTES_MAX} bytes");
         return Err(refused(
-            &what,
+            what.into(),
             "name a configuration file; comments can be shortened",
         ));
     }

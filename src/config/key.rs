@@ -3,8 +3,12 @@
 //! Owns [`Key`] and the edit distance. It must not hold the table: that is `keys`. Invariant: a key
 //! is changed and read only through its own pair of functions.
 
+use super::field::Field;
 use super::value::{Kind, Value};
 use super::{Config, SiteConfig};
+
+/// The key whose words have no case.
+const HOSTS: &str = "site.hosts";
 
 /// What makes a changed value hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,13 +51,13 @@ pub struct Key {
 pub(super) enum Place {
     /// Once for the server.
     Server {
-        set: fn(&mut Config, Value) -> Option<()>,
-        get: fn(&Config) -> Value,
+        own: fn(&mut Config) -> &mut dyn Field,
+        seen: fn(&Config) -> &dyn Field,
     },
     /// Once for each site.
     Site {
-        set: fn(&mut SiteConfig, Value) -> Option<()>,
-        get: fn(&SiteConfig) -> Value,
+        own: fn(&mut SiteConfig) -> &mut dyn Field,
+        seen: fn(&SiteConfig) -> &dyn Field,
     },
 }
 
@@ -62,8 +66,8 @@ impl Key {
     /// when it does not fit; after [`Kind::parse`] of the same key it does.
     pub fn set(&self, config: &mut Config, value: Value) -> Option<()> {
         match self.place {
-            Place::Server { set, .. } => set(config, value),
-            Place::Site { set, .. } => set(&mut config.site, value),
+            Place::Server { own, .. } => own(config).take(value),
+            Place::Site { .. } => self.set_of(&mut config.site, value),
         }
     }
 
@@ -71,8 +75,8 @@ impl Key {
     #[must_use]
     pub fn value(&self, config: &Config) -> Value {
         match self.place {
-            Place::Server { get, .. } => get(config),
-            Place::Site { get, .. } => get(&config.site),
+            Place::Server { seen, .. } => seen(config).give(self.kind),
+            Place::Site { seen, .. } => seen(&config.site).give(self.kind),
         }
     }
 
@@ -86,7 +90,15 @@ impl Key {
     pub fn set_of(&self, site: &mut SiteConfig, value: Value) -> Option<()> {
         match self.place {
             Place::Server { .. } => None,
-            Place::Site { set, .. } => set(site, value),
+            Place::Site { own, .. } => {
+                let mut value = value;
+                if let (Value::Words(names), HOSTS) = (&mut value, self.name) {
+                    names
+                        .iter_mut()
+                        .for_each(|name| name.make_ascii_lowercase());
+                }
+                own(site).take(value)
+            }
         }
     }
 
@@ -95,7 +107,7 @@ impl Key {
     pub fn value_of(&self, site: &SiteConfig) -> Option<Value> {
         match self.place {
             Place::Server { .. } => None,
-            Place::Site { get, .. } => Some(get(site)),
+            Place::Site { seen, .. } => Some(seen(site).give(self.kind)),
         }
     }
 }

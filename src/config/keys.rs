@@ -6,18 +6,10 @@
 //! draft's work). Invariants: names are unique and sorted by section; every value that its kind
 //! admits fits its field.
 
-use super::auth::AuthRule;
 pub use super::key::{Apply, Key};
 use super::key::{Place, distance};
-use super::network::Networks;
-use super::rules::{Access, Alias, ErrorPage, ExtraField, MediaType, Redirect, Rule};
-use super::script::ScriptRule;
-use super::speaks::Speaks;
-use super::upload::UploadRule;
-use super::value::{Kind, Lines, Unit, Value};
-use super::{AccessFormat, Dotfiles, Mode, Symlinks, UnknownHost};
+use super::value::{Kind, Lines, Unit};
 use crate::connection::limits::FIELDS_MAX;
-use log::LevelFilter;
 
 /// The key of this name.
 #[must_use]
@@ -50,21 +42,17 @@ macro_rules! number {
             why: $why,
             apply: Apply::$apply,
             place: Place::Server {
-                set: |config, value| {
-                    let Value::Number(n, _) = value else { return None };
-                    config.$($field).+ = n.try_into().ok()?;
-                    Some(())
-                },
-                get: |config| Value::Number(config.$($field).+.into(), Unit::$unit),
+                own: |config| &mut config.$($field).+,
+                seen: |config| &config.$($field).+,
             },
         }
     };
 }
 
-/// One row of another kind: how the value is taken apart and put together.
+/// One row of another kind.
 macro_rules! other {
-    ($place:ident, $name:literal, $kind:expr, $apply:ident, $($field:ident).+, $meaning:literal,
-     $pattern:pat => $taken:expr, $given:expr) => {
+    ($place:ident, $name:literal, $kind:expr, $apply:ident, $($field:ident).+,
+     $meaning:literal) => {
         Key {
             name: $name,
             kind: $kind,
@@ -72,12 +60,8 @@ macro_rules! other {
             why: "",
             apply: Apply::$apply,
             place: Place::$place {
-                set: |config, value| {
-                    let $pattern = value else { return None };
-                    config.$($field).+ = $taken;
-                    Some(())
-                },
-                get: |config| ($given)(&config.$($field).+),
+                own: |config| &mut config.$($field).+,
+                seen: |config| &config.$($field).+,
             },
         }
     };
@@ -86,8 +70,14 @@ macro_rules! other {
 /// One row of a site that is rules, a line each.
 macro_rules! rules {
     ($name:literal, $rule:ident, $field:ident, $meaning:literal) => {
-        other!(Site, $name, Kind::Lines(Lines::$rule), Reload, $field, $meaning,
-            Value::Lines(lines) => parsed(&lines)?, |v: &Vec<$rule>| shown(v))
+        other!(
+            Site,
+            $name,
+            Kind::Lines(Lines::$rule),
+            Reload,
+            $field,
+            $meaning
+        )
     };
 }
 
@@ -103,113 +93,41 @@ pub(crate) const SOCKET_BYTES_MIN: u64 = 4608;
 /// Largest socket buffer: the measured peaks of the memory plan are not stretched further.
 const SOCKET_BYTES_MAX: u64 = 8 << 20;
 
-const SYMLINKS: &[(&str, Symlinks)] = &[
-    ("within", Symlinks::Within),
-    ("none", Symlinks::None),
-    ("follow", Symlinks::Follow),
-];
-const DOTFILES: &[(&str, Dotfiles)] = &[("hide", Dotfiles::Hide), ("serve", Dotfiles::Serve)];
-const LEVELS: &[(&str, LevelFilter)] = &[
-    ("off", LevelFilter::Off),
-    ("error", LevelFilter::Error),
-    ("warn", LevelFilter::Warn),
-    ("info", LevelFilter::Info),
-    ("debug", LevelFilter::Debug),
-];
-const SPEAKS: &[(&str, Speaks)] = &[
-    ("forwarded", Speaks::Forwarded),
-    ("x-forwarded-for", Speaks::XForwardedFor),
-    ("proxy-protocol", Speaks::ProxyProtocol),
-];
-const UNKNOWN_HOSTS: &[(&str, UnknownHost)] = &[
-    ("serve", UnknownHost::Serve),
-    ("refuse", UnknownHost::Refuse),
-];
-const FORMATS: &[(&str, AccessFormat)] = &[
-    ("off", AccessFormat::Off),
-    ("common", AccessFormat::Common),
-    ("combined", AccessFormat::Combined),
-    ("json", AccessFormat::Json),
-];
 /// A log file of less would be renamed at every other line.
 const LOG_BYTES_MIN: u64 = 4096;
-
-/// The rules that lines stand for.
-fn parsed<R: Rule>(lines: &[String]) -> Option<Vec<R>> {
-    lines.iter().map(|line| R::parse(line).ok()).collect()
-}
-
-/// The lines of rules.
-fn shown<R: Rule>(rules: &[R]) -> Value {
-    Value::Lines(rules.iter().map(ToString::to_string).collect())
-}
-
-/// What a word of a choice stands for.
-fn meant<T: Copy>(words: &[(&'static str, T)], word: &str) -> Option<T> {
-    words
-        .iter()
-        .find(|(name, _)| *name == word)
-        .map(|(_, value)| *value)
-}
-
-/// The word for a value; empty when there is none.
-fn word<T: PartialEq>(words: &[(&'static str, T)], value: &T) -> Value {
-    Value::Choice(
-        words
-            .iter()
-            .find(|(_, v)| v == value)
-            .map_or("", |(name, _)| name),
-    )
-}
 
 /// Every key, by section.
 #[rustfmt::skip]
 pub const KEYS: &[Key] = &[
     other!(Server, "listen.address", Kind::Listen, Restart, listen,
-        "Where to listen: PORT (all IPv4), ADDR:PORT, [IPV6]:PORT or unix:PATH.",
-        Value::Listen(listen) => listen, |v: &Vec<_>| Value::Listen(v.clone())),
+        "Where to listen: PORT (all IPv4), ADDR:PORT, [IPV6]:PORT or unix:PATH."),
     other!(Server, "listen.freebind", Kind::Switch, Restart, freebind,
-        "Listen on addresses that no interface has yet, and say so.",
-        Value::Switch(on) => on, |v: &bool| Value::Switch(*v)),
+        "Listen on addresses that no interface has yet, and say so."),
     number!("listen.defer_accept_s", Seconds, 0, 60, Restart, defer_accept_s,
         "Take in who has sent something (TCP_DEFER_ACCEPT); 0: whoever connects."),
     other!(Server, "listen.unix_mode", Kind::Mode, Restart, unix_mode,
-        "Permissions of unix sockets; who may write may connect.",
-        Value::Mode(mode) => mode, |v: &Mode| Value::Mode(*v)),
+        "Permissions of unix sockets; who may write may connect."),
     other!(Server, "listen.unix_owner", Kind::Word, Restart, unix_owner,
-        "USER or USER:GROUP to whom unix sockets belong.",
-        Value::Word(word) => word, |v: &String| Value::Word(v.clone())),
+        "USER or USER:GROUP to whom unix sockets belong."),
     other!(Server, "listen.unknown_host", Kind::Choice(&["serve", "refuse"]), Reload, unknown_host,
-        "A Host that no site has: the default site, or 421 unless it is an address.",
-        Value::Choice(choice) => meant(UNKNOWN_HOSTS, choice)?,
-        |v: &UnknownHost| word(UNKNOWN_HOSTS, v)),
+        "A Host that no site has: the default site, or 421 unless it is an address."),
     other!(Site, "site.hosts", Kind::Words, Reload, hosts,
-        "Names the site answers to, without port; *.example.com for all beneath.",
-        Value::Words(names) => names.iter().map(|name| name.to_ascii_lowercase()).collect(),
-        |v: &Vec<String>| Value::Words(v.clone())),
-    other!(Site, "site.root", Kind::Path, Reload, root, "The directory that is served.",
-        Value::Path(path) => path, |v: &std::path::PathBuf| Value::Path(v.clone())),
+        "Names the site answers to, without port; *.example.com for all beneath."),
+    other!(Site, "site.root", Kind::Path, Reload, root, "The directory that is served."),
     other!(Site, "site.index", Kind::Words, Reload, index,
-        "Names that stand for a directory, tried in order.",
-        Value::Words(names) => names, |v: &Vec<String>| Value::Words(v.clone())),
+        "Names that stand for a directory, tried in order."),
     other!(Site, "site.symlinks", Kind::Choice(&["within", "none", "follow"]), Reload, symlinks,
-        "Symbolic links: those that stay inside the root, none, or all.",
-        Value::Choice(choice) => meant(SYMLINKS, choice)?, |v: &Symlinks| word(SYMLINKS, v)),
+        "Symbolic links: those that stay inside the root, none, or all."),
     other!(Site, "site.dotfiles", Kind::Choice(&["hide", "serve"]), Reload, dotfiles,
-        "Names that begin with a dot: 404, or served. .well-known always is.",
-        Value::Choice(choice) => meant(DOTFILES, choice)?, |v: &Dotfiles| word(DOTFILES, v)),
+        "Names that begin with a dot: 404, or served. .well-known always is."),
     other!(Site, "site.precompressed", Kind::Words, Reload, precompressed,
-        "Codings looked for beside a file (.br, .zst, .gz), preferred first.",
-        Value::Words(names) => names, |v: &Vec<String>| Value::Words(v.clone())),
+        "Codings looked for beside a file (.br, .zst, .gz), preferred first."),
     other!(Site, "site.listing", Kind::Switch, Reload, listing,
-        "Directories without an index are listed; else 403.",
-        Value::Switch(on) => on, |v: &bool| Value::Switch(*v)),
+        "Directories without an index are listed; else 403."),
     other!(Site, "site.fallback", Kind::Word, Reload, fallback,
-        "The file for paths that lead nowhere and name no file, with status 200.",
-        Value::Word(word) => word, |v: &String| Value::Word(v.clone())),
+        "The file for paths that lead nowhere and name no file, with status 200."),
     other!(Site, "site.charset", Kind::Word, Reload, charset,
-        "The charset that text files are said to have.",
-        Value::Word(word) => word, |v: &String| Value::Word(v.clone())),
+        "The charset that text files are said to have."),
     rules!("site.types", MediaType, types,
         "Media types by extension, before the built-in ones."),
     rules!("site.aliases", Alias, aliases,
@@ -278,18 +196,13 @@ pub const KEYS: &[Key] = &[
     number!("timeout.orphan_ms", Milliseconds, 100, HOUR_MS, Reload, limits.orphan_ms,
         "How long the kernel sends on for a socket that nobody has any more."),
     other!(Server, "keepalive.enabled", Kind::Switch, Reload, limits.keepalive,
-        "Keep connections open after a response.",
-        Value::Switch(on) => on, |v: &bool| Value::Switch(*v)),
+        "Keep connections open after a response."),
     number!("keepalive.idle_ms", Milliseconds, 100, HOUR_MS, Reload, limits.keepalive_idle_ms,
         "A kept connection without a next request is closed after this."),
     number!("keepalive.requests", Count, 1, 65_535, Reload, limits.keepalive_requests,
         "Most requests on one connection."),
     other!(Server, "keepalive.off_agents", Kind::Words, Reload, limits.keepalive_off_agents,
-        "User-Agents that begin so are never kept open.",
-        Value::Words(agents) => agents.into_iter().map(String::into_bytes).collect(),
-        |v: &Vec<Vec<u8>>| {
-            Value::Words(v.iter().map(|a| String::from_utf8_lossy(a).into_owned()).collect())
-        }),
+        "User-Agents that begin so are never kept open."),
     number!("linger.idle_ms", Milliseconds, 10, HOUR_MS, Reload, limits.linger_idle_ms,
         "Goodbye: a client that moves less than 1 KiB in so long is gone."),
     number!("linger.total_ms", Milliseconds, 10, HOUR_MS, Reload, limits.linger_total_ms,
@@ -305,15 +218,12 @@ pub const KEYS: &[Key] = &[
     number!("linger.so_linger_s", Seconds, 1, 3600, Reload, limits.so_linger_s,
         "Build so-linger: SO_LINGER before close."),
     other!(Server, "proxy.trusted", Kind::Networks, Restart, trusted,
-        "Proxies believed about their clients: networks, unix, all.",
-        Value::Networks(networks) => networks, |v: &Networks| Value::Networks(v.clone())),
+        "Proxies believed about their clients: networks, unix, all."),
     other!(Server, "proxy.speaks",
         Kind::Choice(&["forwarded", "x-forwarded-for", "proxy-protocol"]), Restart, speaks,
-        "What is believed of them, and nothing beside it.",
-        Value::Choice(choice) => meant(SPEAKS, choice)?, |v: &Speaks| word(SPEAKS, v)),
+        "What is believed of them, and nothing beside it."),
     other!(Server, "auth.plain", Kind::Switch, Reload, auth.plain,
-        "Passwords may stand in a file of users as they are.",
-        Value::Switch(on) => on, |v: &bool| Value::Switch(*v)),
+        "Passwords may stand in a file of users as they are."),
     number!("auth.remember_ms", Milliseconds, 0, HOUR_MS, Reload, auth.remember_ms,
         "Credentials that were good are not looked at again for so long."),
     number!("auth.waiting", Count, 1, 64, Restart, auth.waiting,
@@ -325,8 +235,7 @@ pub const KEYS: &[Key] = &[
     number!("upload.at_once", Count, 1, 1024, Restart, uploads,
         "Uploads on their way at the same time; above: 503."),
     other!(Server, "upload.sync", Kind::Switch, Reload, upload_sync,
-        "Answer an upload when it is on its disk (fsync), not when it is written.",
-        Value::Switch(on) => on, |v: &bool| Value::Switch(*v)),
+        "Answer an upload when it is on its disk (fsync), not when it is written."),
     number!("script.at_once", Count, 1, 64, Restart, script.at_once,
         "Scripts that run at the same time; further requests wait."),
     number!("script.waiting", Count, 0, 256, Restart, script.waiting,
@@ -352,45 +261,33 @@ pub const KEYS: &[Key] = &[
     number!("script.cpu_s", Seconds, 0, 86_400, Reload, script.cpu_s,
         "Processor time of each process of a script (RLIMIT_CPU). 0: no bound."),
     other!(Server, "service.user", Kind::Word, Restart, service.user,
-        "USER or USER:GROUP that the server becomes once it listens.",
-        Value::Word(word) => word, |v: &String| Value::Word(v.clone())),
+        "USER or USER:GROUP that the server becomes once it listens."),
     other!(Server, "service.chroot", Kind::Word, Restart, service.chroot,
-        "Directory that is / once it listens: for sites, logs and reloads.",
-        Value::Word(word) => word, |v: &String| Value::Word(v.clone())),
+        "Directory that is / once it listens: for sites, logs and reloads."),
     other!(Server, "service.pidfile", Kind::Word, Restart, service.pidfile,
-        "File with the number of the process, while it lives.",
-        Value::Word(word) => word, |v: &String| Value::Word(v.clone())),
+        "File with the number of the process, while it lives."),
     other!(Server, "service.control", Kind::Word, Restart, service.control,
-        "Unix socket at which the next adieu takes over from this one.",
-        Value::Word(word) => word, |v: &String| Value::Word(v.clone())),
+        "Unix socket at which the next adieu takes over from this one."),
     number!("service.ready_fd", Count, 0, 1023, Restart, service.ready_fd,
         "Descriptor that gets a line feed once the server serves (s6). 0: none."),
     other!(Server, "status.path", Kind::Word, Reload, status.path,
-        "Path of the default site that shows the status, such as /-/status.",
-        Value::Word(word) => word, |v: &String| Value::Word(v.clone())),
+        "Path of the default site that shows the status, such as /-/status."),
     other!(Server, "status.allow", Kind::Networks, Reload, status.allow,
-        "Who sees it there: networks, unix, all. To others there is no such path.",
-        Value::Networks(networks) => networks, |v: &Networks| Value::Networks(v.clone())),
+        "Who sees it there: networks, unix, all. To others there is no such path."),
     other!(Server, "status.socket", Kind::Word, Restart, status.socket,
-        "Unix socket that shows the status, also when all slots are taken.",
-        Value::Word(word) => word, |v: &String| Value::Word(v.clone())),
+        "Unix socket that shows the status, also when all slots are taken."),
     other!(Server, "status.socket_mode", Kind::Mode, Restart, status.socket_mode,
-        "Permissions of that socket; who may write may ask.",
-        Value::Mode(mode) => mode, |v: &Mode| Value::Mode(*v)),
+        "Permissions of that socket; who may write may ask."),
     other!(Server, "log.level", Kind::Choice(&["off", "error", "warn", "info", "debug"]), Reload,
-        log_level, "What is logged.",
-        Value::Choice(choice) => meant(LEVELS, choice)?, |v: &LevelFilter| word(LEVELS, v)),
+        log_level, "What is logged."),
     other!(Server, "log.target", Kind::Word, Reload, log_target,
-        "Where it goes: stderr, stdout, syslog, syslog:PATH or file:PATH.",
-        Value::Word(word) => word, |v: &String| Value::Word(v.clone())),
+        "Where it goes: stderr, stdout, syslog, syslog:PATH or file:PATH."),
     number!("log.target_bytes", Bytes, LOG_BYTES_MIN, TIB, Reload, log_target_bytes,
         "At this size its file is renamed to PATH.1, and a new one begun."),
     other!(Server, "log.access", Kind::Choice(&["off", "common", "combined", "json"]), Reload,
-        access, "A line for each response, in this form.",
-        Value::Choice(choice) => meant(FORMATS, choice)?, |v: &AccessFormat| word(FORMATS, v)),
+        access, "A line for each response, in this form."),
     other!(Server, "log.access_target", Kind::Word, Reload, access_target,
-        "Where these lines go: as log.target.",
-        Value::Word(word) => word, |v: &String| Value::Word(v.clone())),
+        "Where these lines go: as log.target."),
     number!("log.access_bytes", Bytes, LOG_BYTES_MIN, TIB, Reload, access_bytes,
         "At this size their file is renamed to PATH.1, and a new one begun."),
 ];
@@ -401,6 +298,7 @@ const _: () = assert!(FIELDS_MAX == 100 && CONNECTIONS_MAX == 65_000);
 #[cfg(test)]
 mod tests {
     use super::super::Config;
+    use super::super::value::Value;
     use super::*;
 
     #[test]

@@ -43,7 +43,7 @@ pub struct Networks(Vec<Member>);
 impl Network {
     /// `ADDRESS` or `ADDRESS/PREFIX`.
     fn parse(word: &str) -> Result<Self, Fault> {
-        let fault = |what: String, cure: String| Fault { what, cure };
+        let fault = |what: String, cure: String| Fault::new(what, cure);
         let (address, prefix) = match word.split_once('/') {
             Some((address, prefix)) => (address, Some(prefix)),
             None => (word, None),
@@ -135,10 +135,7 @@ impl Networks {
                 });
             }
             if members.len() == before {
-                return Err(Fault {
-                    what: format!("\"{text}\" has an empty word"),
-                    cure: HINT.to_owned(),
-                });
+                return Err(Fault::new(format!("\"{text}\" has an empty word"), HINT));
             }
         }
         Ok(Self(members))

@@ -96,7 +96,7 @@ impl Origins {
         let what = if error.what.contains(&error.place) {
             error.what
         } else {
-            format!("{}: {}", error.place, error.what)
+            format!("{}: {}", error.place, error.what).into()
         };
         StartError {
             place,
@@ -128,7 +128,7 @@ mod tests {
             });
         }
         origins
-            .locate(StartError::configuration(place, what, "cure"))
+            .locate(StartError::configuration(place, what.to_owned(), "cure"))
             .to_string()
     }
 

@@ -146,7 +146,8 @@ fn of_path(path: &str) -> Option<Contradiction> {
 
 fn of_socket(config: &Config) -> Option<Contradiction> {
     let path = config.status.socket.as_str();
-    let at = |what: String, cure: &str| Some(Contradiction::new("status.socket", what, cure));
+    let at =
+        |what: String, cure: &'static str| Some(Contradiction::new("status.socket", what, cure));
     if path.is_empty() {
         return None;
     }

@@ -190,6 +190,22 @@ pub enum Value {
 }
 
 impl Kind {
+    /// The unit of its numbers.
+    pub(super) const fn unit(self) -> Unit {
+        match self {
+            Self::Number { unit, .. } => unit,
+            Self::Switch
+            | Self::Path
+            | Self::Word
+            | Self::Words
+            | Self::Choice(_)
+            | Self::Networks
+            | Self::Lines(_)
+            | Self::Listen
+            | Self::Mode => Unit::Count,
+        }
+    }
+
     /// The value that `text` stands for. Blanks around it do not count.
     ///
     /// # Errors

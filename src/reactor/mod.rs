@@ -356,8 +356,9 @@ impl<N: Net> Reactor<N> {
 /// takes no address, for the server that is to be started anew still has it.
 ///
 /// # Errors
-/// As [`Site::check`].
+/// As [`Site::check`] and [`Access::check`].
 pub fn check(config: &Config) -> Result<(), StartError> {
+    Access::check(config)?;
     Site::check(&config.seen_from_outside()).map(drop)
 }
 

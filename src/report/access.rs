@@ -19,6 +19,9 @@ use crate::connection::reply::Status;
 use crate::connection::time::{Ms, Turn};
 use std::io;
 
+/// This build keeps an access log.
+pub const BUILT: bool = cfg!(feature = "access-log");
+
 /// The ring's size: a hundred usual lines, ten of the longest.
 const ACCESS_RING_BYTES: usize = 32 * 1024;
 
@@ -54,13 +57,31 @@ pub struct Begun {
     pub open: bool,
 }
 
+fn built(config: &Config, built: bool) -> Result<(), StartError> {
+    if built || config.access == AccessFormat::Off {
+        return Ok(());
+    }
+    let what = "this build keeps no access log";
+    let cure = "build adieu with the feature access-log, or set log.access to off";
+    Err(StartError::runtime("log.access", what, cure))
+}
+
 impl Access {
+    /// Whether this build can keep the access log that `config` asks for.
+    ///
+    /// # Errors
+    /// It keeps none.
+    pub fn check(config: &Config) -> Result<(), StartError> {
+        built(config, BUILT)
+    }
+
     /// The access log that `config` asks for; `None` if it is off.
     ///
     /// # Errors
-    /// Its file cannot be opened.
+    /// As [`Access::check`]; its file cannot be opened.
     pub fn open(config: &Config) -> Result<Option<Box<Self>>, StartError> {
-        if config.access == AccessFormat::Off {
+        Self::check(config)?;
+        if !BUILT || config.access == AccessFormat::Off {
             return Ok(None);
         }
         let mut config = config.clone();
@@ -116,6 +137,9 @@ impl Access {
 
     /// A response stands in the output.
     pub fn begin(&mut self, slot: u16, asked: &Asked<'_>, begun: Begun, turn: &Turn<'_>) {
+        if !BUILT {
+            return;
+        }
         let stamp = self.stamps.of(turn.wall.map(|wall| wall.unix_s));
         let most = self.pending.room(slot).min(TEXT_BYTES);
         let room = self.line.get_mut(..most).unwrap_or_default();
@@ -139,7 +163,7 @@ impl Access {
     /// The response that was to be sent last is another one now: of its request was more amiss.
     /// False if there was none.
     pub fn replace(&mut self, slot: u16, begun: Begun) -> bool {
-        let Some(record) = self.pending.last(slot) else {
+        let Some(record) = self.pending.last(slot).filter(|_| BUILT) else {
             return false;
         };
         record.status = begun.status.code();
@@ -152,6 +176,9 @@ impl Access {
     /// A piece of the response was made: `bytes` with all that stands around it, of which
     /// `content_bytes` are content; `open`: there will be more.
     pub fn grew(&mut self, slot: u16, bytes: u64, content_bytes: u64, open: bool) {
+        if !BUILT {
+            return;
+        }
         if let Some(record) = self.pending.last(slot) {
             record.bytes = record.bytes.saturating_add(bytes);
             let framing = bytes.saturating_sub(content_bytes);
@@ -163,6 +190,9 @@ impl Access {
     /// `bytes` of responses left. The line of one that ends its connection (`ends`) waits for the
     /// reason.
     pub fn sent(&mut self, slot: u16, bytes: u64, ends: bool, now: Ms) {
+        if !BUILT {
+            return;
+        }
         if let Some((_, sent, _)) = self.pending.first(slot) {
             *sent = sent.saturating_add(bytes);
         }
@@ -180,6 +210,9 @@ impl Access {
 
     /// The connection is over; `given_up`: with bytes that the client has not acknowledged.
     pub fn close(&mut self, slot: u16, reason: CloseReason, given_up: bool, now: Ms) {
+        if !BUILT {
+            return;
+        }
         while self.pending.first(slot).is_some() {
             self.finish(slot, Some((reason, given_up)), now);
         }
@@ -230,6 +263,9 @@ impl Access {
 
     /// Writes out what the target takes now: once a turn. Says once what is amiss.
     pub fn flush(&mut self) {
+        if !BUILT {
+            return;
+        }
         self.left_bytes = TURN_BYTES;
         if !self.ring.is_empty() {
             write_out(&mut self.target, &mut self.ring);
@@ -256,6 +292,9 @@ impl Access {
     /// # Errors
     /// As open(2) and connect(2).
     pub fn reopen(&mut self) -> io::Result<()> {
+        if !BUILT {
+            return Ok(());
+        }
         self.target.reopen(&mut self.ring)
     }
 
@@ -271,5 +310,23 @@ fn write_out(target: &mut Target, ring: &mut Ring) {
     if let Some(trouble) = target.flush(ring) {
         let what = trouble.what;
         log::warn!("the access log {what}: {}", trouble.error);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_without_it_says_so() {
+        let mut config = Config::default();
+        assert!(built(&config, false).is_ok());
+        config.access = AccessFormat::Json;
+        assert!(built(&config, true).is_ok());
+        assert_eq!(
+            built(&config, false).unwrap_err().to_string(),
+            "log.access: this build keeps no access log; build adieu with the feature access-log, \
+             or set log.access to off"
+        );
     }
 }

@@ -158,7 +158,10 @@ fn beneath(chroot: String, mut reread: Reread) -> Reread {
                 "{} (all of it beneath {chroot}, which is / now)",
                 error.cure
             );
-            StartError { cure, ..error }
+            StartError {
+                cure: cure.into(),
+                ..error
+            }
         })
     })
 }

@@ -125,7 +125,7 @@ fn refused(path: &str, error: &io::Error) -> StartError {
     fault(path, &error.to_string(), cure)
 }
 
-fn fault(path: &str, what: &str, cure: &str) -> StartError {
+fn fault(path: &str, what: &str, cure: &'static str) -> StartError {
     let what = format!("cannot write {path}: {what}");
     StartError::runtime("service.pidfile", what, cure)
 }

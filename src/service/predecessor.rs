@@ -5,7 +5,7 @@
 //! serves, and goes on if this one ends; after it, it takes nobody in any more. One of the two
 //! always has the listeners, whichever ends.
 
-use crate::config::StartError;
+use crate::config::{StartError, Text};
 use crate::reactor::control::{ANOTHER, HELLO, HELLO_OF_SUPERVISOR, NOT_YOU, READY, YOURS};
 use crate::sys::{rights, socket};
 use std::io::{self, ErrorKind, Read, Write};
@@ -57,7 +57,7 @@ impl Predecessor {
             {
                 return Ok(None);
             }
-            Err(error) => return Err(fault(&format!("cannot ask {path}: {}", why(&error)))),
+            Err(error) => return Err(fault(format!("cannot ask {path}: {}", why(&error)))),
         };
         let mut room = [0; HELLO.len()];
         match rights::receive(stream.as_fd(), &mut room) {
@@ -70,7 +70,7 @@ impl Predecessor {
             }
             Err(error) => {
                 let why = why(&error);
-                Err(fault(&format!(
+                Err(fault(format!(
                     "the server before gives no listeners: {why}"
                 )))
             }
@@ -97,7 +97,7 @@ impl Predecessor {
                 log::warn!("service.control: the server before has ended; its listeners are ours");
                 Ok(())
             }
-            Err(error) => Err(fault(&format!("nothing was handed over: {}", why(&error)))),
+            Err(error) => Err(fault(format!("nothing was handed over: {}", why(&error)))),
         }
     }
 }
@@ -140,7 +140,7 @@ fn why(error: &io::Error) -> String {
     }
 }
 
-fn fault(what: &str) -> StartError {
+fn fault(what: impl Into<Text>) -> StartError {
     let cure = "stop the server before, then start this one";
     StartError::runtime("service.control", what, cure)
 }

@@ -114,7 +114,7 @@ mod tests {
         ] {
             let error = named(word, "service.user").unwrap_err();
             assert_eq!(
-                (error.place.as_str(), error.what.as_str()),
+                (error.place.as_str(), error.what.as_ref()),
                 ("service.user", what)
             );
             assert_eq!(error.code, 1);

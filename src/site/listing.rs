@@ -24,6 +24,7 @@ pub(super) use view::{Policy, View};
 
 use super::text::Text;
 use super::work::{Piece, Place, Prepared};
+use crate::config::{Config, StartError};
 use crate::connection::time::Ms;
 use crate::sys::{directory, file};
 use html::Sheet;
@@ -34,6 +35,9 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use turns::Turns;
 use view::Home;
+
+/// This build lists directories. The tests beside the code do so in every build.
+pub(super) const BUILT: bool = cfg!(any(feature = "listing", test));
 
 /// Names that lie on the shelf.
 const CELLS: u16 = 256;
@@ -126,6 +130,16 @@ pub(super) struct Shelf {
     names_max: u64,
 }
 
+/// A build without listings does not refuse the directories instead.
+pub(super) fn built(config: &Config, built: bool) -> Result<(), StartError> {
+    if built || !config.lists() {
+        return Ok(());
+    }
+    let what = "this build lists no directories";
+    let cure = "build adieu with the feature listing, or set site.listing to off";
+    Err(StartError::runtime("site.listing", what, cure))
+}
+
 impl Shelf {
     /// Allocates all that listings ever need, [`Shelf::BYTES`].
     pub(super) fn new() -> Self {
@@ -163,6 +177,9 @@ impl Shelf {
         place: Place,
         directory: BorrowedFd<'_>,
     ) -> io::Result<Listing> {
+        if !BUILT {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
         let stat = file::stat(directory)?;
         let (end, is_cut) = end_of(path);
         let mut shown = Text::new();
@@ -193,7 +210,7 @@ impl Shelf {
         view: &impl View,
         now: Ms,
     ) -> io::Result<Prepared> {
-        if listing.phase == Phase::Done {
+        if !BUILT || listing.phase == Phase::Done {
             return Ok(Prepared::Ready);
         }
         if self.serves(listing) {
@@ -241,7 +258,7 @@ impl Shelf {
         room: &mut [u8],
         view: &impl View,
     ) -> io::Result<Piece> {
-        if room.len() < PART_BYTES {
+        if !BUILT || room.len() < PART_BYTES {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         let mut sheet = Sheet::new(room);

@@ -177,10 +177,11 @@ impl Site {
     /// The same without making anything, to see whether it could be: as such it takes no uploads.
     ///
     /// # Errors
-    /// A directory is missing, none, or may not be searched; scripts or uploads, in a build without
-    /// them.
+    /// A directory is missing, none, or may not be searched; scripts, uploads, listings or the
+    /// status, in a build without them.
     pub fn check(config: &Config) -> Result<Self, StartError> {
         script::built(config, script::BUILT)?;
+        listing::built(config, listing::BUILT)?;
         crate::config::status::built(config, crate::config::status::BUILT)?;
         Self::open(config)
     }
@@ -194,7 +195,7 @@ impl Site {
         Ok(Self {
             default: Host::new(&config.site, "site", 0, config)?,
             named: named.collect::<Result<_, _>>()?,
-            shelf: config.lists().then(Shelf::new),
+            shelf: (listing::BUILT && config.lists()).then(Shelf::new),
             unknown: config.unknown_host,
             boundaries: Boundaries::new(),
             asked: Asked::new(),

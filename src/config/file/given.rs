@@ -4,6 +4,7 @@
 //! whatever is refused is refused with file, line, key and cure; what is taken could be given by
 //! `--set`, too.
 
+use super::super::error::Text;
 use super::super::fault::Fault;
 use super::super::key::distance;
 use super::super::keys::{KEYS, Key};
@@ -18,7 +19,7 @@ pub(super) fn give(draft: &mut Draft, file: &str, text: &str) -> Result<(), Star
     let wrong = |wrong: Wrong| {
         let what = match wrong.name.as_str() {
             "" => wrong.what,
-            name => format!("{name}: {}", wrong.what),
+            name => format!("{name}: {}", wrong.what).into(),
         };
         StartError::configuration(format!("{file}:{}", wrong.line), what, wrong.cure)
     };
@@ -54,7 +55,7 @@ fn section<'e>(
 ) -> Result<(), Wrong> {
     let parts: Vec<&str> = name.iter().map(String::as_str).collect();
     let shown = name.join(".");
-    let wrong = |what: String, cure: String| Wrong {
+    let wrong = |what: Text, cure: Text| Wrong {
         line,
         name: String::new(),
         what,
@@ -73,10 +74,8 @@ fn section<'e>(
                 return Ok(());
             }
             let what = format!("[{shown}] has no keys: nobody could reach the site");
-            Err(wrong(
-                what,
-                "write its hosts, such as hosts = [\"cam.lan\"]".to_owned(),
-            ))
+            let cure = "write its hosts, such as hosts = [\"cam.lan\"]";
+            Err(wrong(what.into(), cure.into()))
         }
         [one] if sections().contains(&one) => Ok(()),
         _ => {
@@ -84,15 +83,11 @@ fn section<'e>(
                 let (before, last) = shown.rsplit_once('.').unwrap_or_default();
                 let example = example(target.key);
                 let what = format!("[{shown}] is a key, not a section");
-                return Err(wrong(
-                    what,
-                    format!("write {last} = {example} beneath [{before}]"),
-                ));
+                let cure = format!("write {last} = {example} beneath [{before}]");
+                return Err(wrong(what.into(), cure.into()));
             }
-            Err(wrong(
-                format!("there is no section [{shown}]"),
-                no_section(&shown),
-            ))
+            let what = format!("there is no section [{shown}]");
+            Err(wrong(what.into(), no_section(&shown).into()))
         }
     }
 }
@@ -114,15 +109,9 @@ fn setting(draft: &mut Draft, file: &str, name: &Name, item: &Item) -> Result<()
     let target = match Target::named(&shown) {
         Ok(target) if target.name() == shown => target,
         Ok(_) => {
-            let fault = Fault::new(
-                format!("there is no key {shown}"),
-                "adieu --help lists them",
-            );
-            return Err(StartError::configuration(
-                place(item.line),
-                fault.what,
-                fault.cure,
-            ));
+            let what = format!("there is no key {shown}");
+            let cure = "adieu --help lists them";
+            return Err(StartError::configuration(place(item.line), what, cure));
         }
         Err(fault) => {
             let (what, cure) = unknown(name, item, fault);
@@ -136,7 +125,7 @@ fn setting(draft: &mut Draft, file: &str, name: &Name, item: &Item) -> Result<()
         match &target.site {
             None => error,
             Some(_) => StartError {
-                what: error.what.replacen(target.key.name, &shown, 1),
+                what: error.what.replacen(target.key.name, &shown, 1).into(),
                 ..error
             },
         }
@@ -151,7 +140,7 @@ fn setting(draft: &mut Draft, file: &str, name: &Name, item: &Item) -> Result<()
 }
 
 /// Why there is no such key, and what was meant.
-fn unknown(name: &Name, item: &Item, fault: Fault) -> (String, String) {
+fn unknown(name: &Name, item: &Item, fault: Fault) -> (String, Text) {
     let shown = name.join(".");
     let parts: Vec<&str> = name.iter().map(String::as_str).collect();
     let known = sections();
@@ -163,7 +152,7 @@ fn unknown(name: &Name, item: &Item, fault: Fault) -> (String, String) {
             );
             (
                 what,
-                format!("write [{one}] on a line of its own, its keys beneath it"),
+                format!("write [{one}] on a line of its own, its keys beneath it").into(),
             )
         }
         ["sites", site] => {
@@ -173,7 +162,7 @@ fn unknown(name: &Name, item: &Item, fault: Fault) -> (String, String) {
             );
             (
                 what,
-                format!("write [sites.{site}] on a line of its own, its keys beneath it"),
+                format!("write [sites.{site}] on a line of its own, its keys beneath it").into(),
             )
         }
         [one] => {
@@ -181,28 +170,28 @@ fn unknown(name: &Name, item: &Item, fault: Fault) -> (String, String) {
             match elsewhere(one, &known) {
                 None => (
                     what,
-                    format!("write it beneath one of {}", bracketed(&known)),
+                    format!("write it beneath one of {}", bracketed(&known)).into(),
                 ),
-                Some(cure) => (what, cure),
+                Some(cure) => (what, cure.into()),
             }
         }
         [section, one] if known.contains(&section) => {
             let what = format!("there is no key {shown}");
-            (what, elsewhere(one, &known).unwrap_or(fault.cure))
+            (what, elsewhere(one, &known).map_or(fault.cure, Text::from))
         }
         ["sites", site, one] => {
             let from = fault.what;
             let what = from.replacen("key site.", &format!("key sites.{site}."), 1);
             let others: Vec<&str> = known.iter().filter(|s| **s != "site").copied().collect();
-            (what, elsewhere(one, &others).unwrap_or(fault.cure))
+            (what, elsewhere(one, &others).map_or(fault.cure, Text::from))
         }
         [section, _] => {
             let what = format!("there is no section [{section}]");
-            (what, no_section(section))
+            (what, no_section(section).into())
         }
         _ => (
             format!("there is no key {shown}"),
-            "adieu --help lists the keys".to_owned(),
+            "adieu --help lists the keys".into(),
         ),
     }
 }

@@ -5,10 +5,10 @@
 //! nesting costs more stack than [`DEPTH_MAX`]; entries stand in the order of the text; no name of
 //! a section or a setting occurs twice.
 
+use super::super::error::Text;
 use super::entry::{Entry, Item, Name, Written};
 use super::wrong::{SYNTAX, Wrong, shortened};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use toml_parser::decoder::ScalarKind;
 use toml_parser::parser::{Event, EventKind, RecursionGuard, ValidateWhitespace, parse_document};
 use toml_parser::{ParseError, Source};
@@ -40,7 +40,7 @@ pub(super) fn entries(text: &str) -> Result<Vec<Entry>, Wrong> {
         events: events.iter(),
         section: Vec::new(),
         name: Vec::new(),
-        seen: BTreeMap::new(),
+        seen: Vec::new(),
     };
     match error {
         None => reader.all(),
@@ -58,8 +58,8 @@ struct Reader<'t> {
     section: Name,
     /// The parts of the name that is being read.
     name: Name,
-    /// Names that were given, the line of each, and what it is.
-    seen: BTreeMap<Name, (usize, Seen)>,
+    /// Names that were given, the line of each, and what it is; sorted.
+    seen: Vec<(Name, usize, Seen)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -286,14 +286,15 @@ impl<'t> Reader<'t> {
     /// Takes note of a name, once.
     fn remember(&mut self, name: Name, line: usize, what: Seen) -> Result<(), Wrong> {
         let shown = name.join(".");
-        match self.seen.get(&name) {
+        let found = self.seen.binary_search_by(|(one, ..)| one.cmp(&name));
+        match found.ok().and_then(|at| self.seen.get(at)) {
             // [site] stands above, and x.y = 1, x.z = 2 are in it.
-            Some((_, Seen::Dotted)) if what == Seen::Dotted => return Ok(()),
-            Some((first, Seen::Setting)) if what == Seen::Setting => {
+            Some((_, _, Seen::Dotted)) if what == Seen::Dotted => return Ok(()),
+            Some((_, first, Seen::Setting)) if what == Seen::Setting => {
                 let what = format!("it is given twice, first on line {first}");
                 return Err(self.wrong_at(line, what, "write it once"));
             }
-            Some((first, _)) => {
+            Some((_, first, _)) => {
                 let what = format!("[{shown}] is begun twice, first on line {first}");
                 let cure = "write all of its keys in one place";
                 let name = String::new();
@@ -304,7 +305,8 @@ impl<'t> Reader<'t> {
             }
             None => (),
         }
-        self.seen.insert(name, (line, what));
+        let (Ok(at) | Err(at)) = found;
+        self.seen.insert(at, (name, line, what));
         Ok(())
     }
 
@@ -318,16 +320,16 @@ impl<'t> Reader<'t> {
         self.line_at(event.span().start())
     }
 
-    fn wrong(&self, event: &Event, what: impl Into<String>, cure: &str) -> Wrong {
+    fn wrong(&self, event: &Event, what: impl Into<Text>, cure: &'static str) -> Wrong {
         self.wrong_at(self.line(event), what, cure)
     }
 
-    fn wrong_at(&self, line: usize, what: impl Into<String>, cure: &str) -> Wrong {
+    fn wrong_at(&self, line: usize, what: impl Into<Text>, cure: &'static str) -> Wrong {
         Wrong {
             line,
             name: self.shown(),
             what: what.into(),
-            cure: cure.to_owned(),
+            cure: cure.into(),
         }
     }
 

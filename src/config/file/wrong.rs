@@ -3,6 +3,7 @@
 //! Owns [`Wrong`], and how an objection of the grammar is said. It must not read a text. Invariant:
 //! what is shown of a text is short and stands on one line.
 
+use super::super::error::Text;
 use toml_parser::{Expected, ParseError};
 
 /// The most that is shown of a text, characters.
@@ -19,24 +20,24 @@ pub(super) struct Wrong {
     pub(super) line: usize,
     /// The setting it is in; empty when it is in none.
     pub(super) name: String,
-    pub(super) what: String,
-    pub(super) cure: String,
+    pub(super) what: Text,
+    pub(super) cure: Text,
 }
 
 impl Wrong {
     /// What the grammar objects to.
     pub(super) fn syntax(error: &ParseError, line: usize, name: String) -> Self {
-        let mut what = error.description().to_owned();
+        let mut what = Text::from(error.description().to_owned());
         let expected = error.expected().unwrap_or_default().iter();
         let expected: Vec<&str> = expected.filter_map(described).collect();
         if (1..=EXPECTED_MAX).contains(&expected.len()) {
-            what = format!("{what}: {} is expected", expected.join(" or "));
+            what = format!("{what}: {} is expected", expected.join(" or ")).into();
         }
         Self {
             line,
             name,
             what,
-            cure: SYNTAX.to_owned(),
+            cure: SYNTAX.into(),
         }
     }
 }
