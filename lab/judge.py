@@ -34,7 +34,7 @@ PAGES_BYTES = 16 << 10
 # All others are what the plan has for the process itself.
 NOT_OF_THE_PROCESS = ("kernel", "program")
 # The lines of the plan for what the kernel has received, and has to send.
-RECEIVE = ("connections: receive", "goodbyes: receive")
+RECEIVE = ("connections: receive", "large buffers")
 SEND = ("connections: send",)
 # Where bytes must be seen in the queue of a socket, from so many clients on: few flooders may be
 # done before a sample finds anything unread.

@@ -333,7 +333,7 @@ class Judgement(unittest.TestCase):
             self.assertFalse(self.swarm("swarm-hold", again={**again, **wrong}), wrong)
 
     def test_a_goodbye_may_hold_what_both_lines_have(self):
-        wide = {"goodbyes: receive": {"owner": "kernel", "each": 2000, "total": 5000}}
+        wide = {"large buffers": {"owner": "kernel", "each": 2000, "total": 5000}}
         for size, held in ((1001, True), (3000, True), (3001, False)):
             self.assertEqual(self.swarm("swarm-flood", plan=wide, most_receive=size), held, size)
         for size, held in ((105_000, True), (105_001, False)):

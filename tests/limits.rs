@@ -20,7 +20,7 @@ use std::net::TcpStream;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-const SIZES: [u32; 6] = [4608, 8192, 16384, 32768, 65536, 131_072];
+const SIZES: [u32; 7] = [4608, 8192, 16384, 32768, 65536, 131_072, 524_288];
 
 /// A connected pair: the server's end, as adieu accepts it, and the client's.
 fn pair() -> (OwnedFd, TcpStream) {

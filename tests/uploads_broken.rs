@@ -566,8 +566,8 @@ fn a_reload_may_bring_the_first_rule() {
         assert_eq!(half.finish().status, 201);
     }
     drop((kept, refused, halves));
-    // The directory of uploads is open now; nothing of the sites before is.
-    eventually("all but one are closed", || configured.server.busy() == 1);
+    // The directory of uploads and their pipe are open now; nothing of the sites before is.
+    eventually("all but three are closed", || configured.server.busy() == 3);
     nothing_is_left(&root);
     configured.server.stop();
 }

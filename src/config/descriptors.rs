@@ -10,6 +10,8 @@ use super::Config;
 const OWN: u64 = 16;
 /// Two pipes, and a directory or a body that is kept.
 const EACH_SCRIPT: u64 = 3;
+/// The pipe through which bodies flow that are kept.
+const TUBE: u64 = 2;
 /// Of the status: the questions to the kernel, and two files of /proc.
 const STATUS: u64 = 3;
 
@@ -42,7 +44,12 @@ impl Descriptors {
             true => STATUS,
             false => 0,
         };
+        let tube = match config.takes_uploads() {
+            true => TUBE,
+            false => 0,
+        };
         let own = OWN
+            .saturating_add(tube)
             .saturating_add(listeners)
             .saturating_add(status)
             .saturating_add(directories);
@@ -70,9 +77,9 @@ mod tests {
         let first = Descriptors::of(&config, 1);
         assert_eq!((first.need, first.own), (2 * 128 + 19, 19));
         config.site.uploads = vec![UploadRule::parse("/inbox 1MiB").unwrap()];
-        assert_eq!(Descriptors::of(&config, 1).need, first.need + 16 + 2);
+        assert_eq!(Descriptors::of(&config, 1).need, first.need + 16 + 2 + 2);
         config.site.scripts = vec![ScriptRule::parse("/cgi-bin").unwrap()];
-        assert_eq!(Descriptors::of(&config, 2).need, first.need + 19 + 12);
+        assert_eq!(Descriptors::of(&config, 2).need, first.need + 21 + 12);
         assert_eq!(Descriptors::of(&config, u64::MAX).need, u64::MAX);
     }
 }

@@ -577,7 +577,7 @@ mod tests {
         let setup = set(&[("memory.total", "8MiB")]).unwrap();
         assert!(setup.plan.sum_bytes <= 8 << 20);
         assert!(
-            setup.config.connections >= 10,
+            setup.config.connections >= 9,
             "{}",
             setup.config.connections
         );

@@ -167,6 +167,10 @@ pub const KEYS: &[Key] = &[
         "Receive buffer of a connection (SO_RCVBUF). Below 16KiB a byte costs more."),
     number!("memory.send_bytes", Bytes, SOCKET_BYTES_MIN, SOCKET_BYTES_MAX, Restart, send_bytes,
         "Send buffer of a connection (SO_SNDBUF). Rate = this / round trip."),
+    number!("memory.large_bytes", Bytes, SOCKET_BYTES_MIN, SOCKET_BYTES_MAX, Restart, large_bytes,
+        "The most that either may grow to while a transfer moves."),
+    number!("memory.growth_bytes", Bytes, 0, TIB, Restart, growth_bytes,
+        "What all may have over their usual sizes. 0: 16KiB for each slot."),
     number!("limits.connections_per_address", Count, 0, 65_000, Reload, connections_per_address,
         "Slots for one address (IPv4 /32, IPv6 /64). 0: three quarters of all."),
     number!("limits.target_bytes", Bytes, 64, 64_511, Reload, limits.target_bytes,
@@ -209,9 +213,6 @@ pub const KEYS: &[Key] = &[
         "Goodbye: the longest one."),
     number!("linger.bytes", Bytes, 0, TIB, Reload, limits.linger_bytes,
         "Goodbye: the most that is read off, such as the rest of an upload."),
-    number!("linger.receive_bytes", Bytes, SOCKET_BYTES_MIN, SOCKET_BYTES_MAX, Restart,
-        linger_receive_bytes,
-        "Goodbye: receive buffer of who sends on, for a sixteenth of the slots."),
     number!("linger.kernel_fin_wait_s", Seconds, 1, 60, Reload, linger2_s,
         "After close the kernel waits this long for the client's FIN (TCP_LINGER2).",
         "above 60 the kernel waits about twice the excess instead (61 gives 2 s)"),
@@ -324,7 +325,7 @@ mod tests {
                 sections.push(section);
             }
         }
-        assert_eq!(KEYS.len(), 94);
+        assert_eq!(KEYS.len(), 95);
     }
 
     #[test]

@@ -100,10 +100,12 @@ pub struct Config {
     pub cache_bytes: u32,
     /// SO_RCVBUF of accepted sockets, bytes.
     pub receive_bytes: u32,
-    /// SO_RCVBUF of a connection that sends on in its goodbye, bytes.
-    pub linger_receive_bytes: u32,
     /// SO_SNDBUF of accepted sockets, bytes.
     pub send_bytes: u32,
+    /// The most that either may grow to for a transfer that moves, bytes.
+    pub large_bytes: u32,
+    /// What all of them may have over those sizes, bytes; 0: derived from `connections`.
+    pub growth_bytes: u64,
     /// TCP_LINGER2, seconds, 1 to 60.
     pub linger2_s: u8,
     /// How long credentials are believed, and how often they may be wrong.
@@ -138,18 +140,23 @@ pub const CACHE_DIRECTORIES: u16 = 64;
 /// Fewer buffers than this are not derived: one burst of a browser takes six.
 const BUFFERS_DERIVED_MIN: u16 = 8;
 
-/// One connection in so many may have a large receive buffer in its goodbye.
-const WIDE_SHARE: u16 = 16;
+/// So much of the room of large buffers is derived for each connection, bytes.
+const LARGE_ROOM_SHARE_BYTES: u64 = 16 * 1024;
 
 impl Config {
-    /// So many connections at once may have a receive buffer of `linger_receive_bytes`.
+    /// What the buffers of all transfers that move may have over the usual sizes, bytes; none
+    /// where nothing grows.
     #[must_use]
-    pub fn wide_places(&self) -> u16 {
+    pub fn large_room_bytes(&self) -> u64 {
         let is_tcp = |listen: &Listen| matches!(listen, Listen::Tcp(_));
-        let is_larger = self.linger_receive_bytes > self.receive_bytes;
-        match is_larger && self.listen.iter().any(is_tcp) {
-            true => self.connections.div_ceil(WIDE_SHARE),
-            false => 0,
+        let is_larger = self.large_bytes > self.receive_bytes.min(self.send_bytes);
+        match (
+            is_larger && self.listen.iter().any(is_tcp),
+            self.growth_bytes,
+        ) {
+            (false, _) => 0,
+            (true, 0) => LARGE_ROOM_SHARE_BYTES.saturating_mul(self.connections.into()),
+            (true, bytes) => bytes,
         }
     }
 
@@ -273,13 +280,14 @@ impl Default for Config {
             buffer_bytes: 8192, // Apache's and nginx's longest request line
             connections_per_address: 0,
             memory_total_bytes: 0,
-            backlog: 16,                     // each waiting connection may pin 245 kB
-            cache_files: 64,                 // what a page asks for together
-            cache_bytes: 128 << 10,          // its small parts
-            receive_bytes: 16384,            // smaller ones double the cost of a byte
-            linger_receive_bytes: 128 << 10, // 3 MB/s on a path of 40 ms
-            send_bytes: 16384,               // no loss on a local network; the kernel doubles it
-            linger2_s: 5,                    // survives two lost packets; 256 bytes per silent peer
+            backlog: 16,            // each waiting connection may pin 245 kB
+            cache_files: 64,        // what a page asks for together
+            cache_bytes: 128 << 10, // its small parts
+            receive_bytes: 16384,   // smaller ones double the cost of a byte
+            send_bytes: 16384,      // no loss on a local network; the kernel doubles it
+            large_bytes: 512 << 10, // 100 Mbit/s on a path of 40 ms
+            growth_bytes: 0,
+            linger2_s: 5, // survives two lost packets; 256 bytes per silent peer
             auth: AuthConfig::default(),
             uploads: 16,        // a family's telephones, two uploads each
             upload_sync: false, // flash takes seconds, and a rename in order suffices mostly

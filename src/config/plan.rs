@@ -41,6 +41,8 @@ pub struct Sizes {
     pub upload_bytes: usize,
     /// What bodies flow through that are kept.
     pub through_bytes: usize,
+    /// The pipe through which bodies flow that are kept.
+    pub tube_bytes: usize,
     /// What is kept of a script, for each that runs.
     pub script_bytes: usize,
     /// What is kept of a response for the access log, for each slot and each buffer.
@@ -67,6 +69,7 @@ impl Sizes {
             upload_bytes: 450,
             script_bytes: 18_000,
             through_bytes: 65_536,
+            tube_bytes: 262_144,
             access_line_bytes: 450,
             access_bytes: 40_000,
             status_bytes: 1200,
@@ -246,6 +249,10 @@ fn upload_lines(config: &Config, sizes: &Sizes) -> Vec<Line> {
             sizes.upload_bytes,
         ),
         line("room of uploads", 1, sizes.through_bytes),
+        Line {
+            owner: "kernel",
+            ..line("pipe of uploads", 1, sizes.tube_bytes)
+        },
     ]
 }
 
@@ -326,7 +333,7 @@ pub(super) fn fit(
         );
         let cure = format!(
             "the smallest total that works is {smallest_bytes}; or lower memory.backlog, \
-             linger.receive_bytes, memory.receive_bytes or memory.send_bytes \
+             memory.growth_bytes, memory.receive_bytes or memory.send_bytes \
              (see adieu -t without a total)"
         );
         return Err(StartError::configuration("memory.total", what, cure));
@@ -453,7 +460,7 @@ mod tests {
         config.site.uploads = vec![UploadRule::parse("/inbox 1MiB").unwrap()];
         assert_eq!(
             Plan::of(&config, &sizes()).sum_bytes - off,
-            16 * 450 + 65_536
+            16 * 450 + 65_536 + 262_144
         );
     }
 
@@ -508,8 +515,8 @@ mod tests {
         let plan = Plan::of(&config, &sizes());
         let filled = [
             "connections: receive",
-            "goodbyes: receive",
             "connections: send",
+            "large buffers",
             "accept queue",
         ];
         let lines = plan.lines.iter().filter(|l| filled.contains(&l.what));
@@ -552,9 +559,9 @@ mod tests {
         assert_eq!((error.code, error.place.as_str()), (78, "memory.total"));
         assert_eq!(
             error.what,
-            "1048576 bytes do not hold 1 connection: 5569309 are fixed, 518014 for the connection"
+            "1048576 bytes do not hold 1 connection: 5569309 are fixed, 291916 for the connection"
         );
-        let smallest = 5_569_309 + 518_014;
+        let smallest = 5_569_309 + 291_916;
         assert!(
             error
                 .cure

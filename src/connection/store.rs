@@ -186,6 +186,35 @@ impl Connection {
         }
     }
 
+    /// How much of a transfer is to come, as far as is known: of the response if `sends`, else of a
+    /// body that is kept or fed, or of what is read off in a goodbye. 0: there is none.
+    #[must_use]
+    pub fn transfer_rest(&self, sends: bool) -> u64 {
+        match (self.state, self.body, sends) {
+            (State::Respond, _, true) if self.has_pieces() => u64::MAX,
+            (State::Respond, _, true) => self.response_bytes_owed(),
+            (State::Store | State::Script | State::Relay, Body::Length(left), false) => left,
+            (State::Store | State::Script | State::Relay, Body::Chunked(_), false) => u64::MAX,
+            (State::Linger, _, false) => self.linger.allowance(),
+            (
+                State::Idle
+                | State::Head
+                | State::Verify
+                | State::Queue
+                | State::Body
+                | State::Store
+                | State::Script
+                | State::Relay
+                | State::Respond
+                | State::Rest
+                | State::Linger
+                | State::Closed,
+                _,
+                _,
+            ) => 0,
+        }
+    }
+
     /// The body cannot be kept, and there is no buffer to say so in: it is refused with this.
     pub fn refuse_store(&mut self, reject: Reject, turn: &Turn<'_>) {
         if self.state == State::Store && self.refusal.is_none() {

@@ -126,11 +126,13 @@ fn desktop() -> Readings {
 }
 
 #[test]
-fn a_nas_and_a_desktop_are_fine_as_they_come() {
+fn a_nas_and_a_desktop_are_fine_as_they_come_but_for_long_paths() {
     for readings in [nas(), desktop()] {
         for teardown in [Teardown::Linger, Teardown::Plain, Teardown::SoLinger] {
             let report = judged(&[], teardown, &readings);
-            assert_eq!(at_least(&report, Severity::Unknown), Vec::<&str>::new());
+            let capped = ["net.core.rmem_max", "net.core.wmem_max"];
+            assert_eq!(at_least(&report, Severity::Unknown), capped);
+            assert_eq!(report.count(Severity::Note), 2, "of long paths");
             assert_eq!(report.code(), 0);
         }
     }
@@ -173,7 +175,11 @@ fn a_small_router_is_told_to_take_less_and_to_let_tcp_have_it() {
     assert_eq!((report.code(), report.count(Severity::Bad)), (0, 0));
     assert_eq!(
         at_least(&report, Severity::Note),
-        ["net.ipv4.tcp_max_tw_buckets"]
+        [
+            "net.core.rmem_max",
+            "net.core.wmem_max",
+            "net.ipv4.tcp_max_tw_buckets"
+        ]
     );
 }
 
@@ -258,7 +264,7 @@ fn scripts_are_named_beside_the_plan() {
     let (severity, why) = memory(&[scripts, "memory.total=22MiB"], router());
     assert_eq!(severity, Severity::Note);
     assert!(
-        why.ends_with("; beside it 4 scripts run, each in up to 256 MiB."),
+        why.ends_with("; beside it 3 scripts run, each in up to 256 MiB."),
         "{why}"
     );
     let (severity, why) = memory(&[scripts, "script.memory_bytes=0"], nas());
@@ -346,12 +352,12 @@ const ROWS: &[Row] = &[
     ("memory of its group", |r| r.group = Some(Group { max_bytes: Some(64 * MIB),
         high_bytes: Some(16 * MIB), counts_sockets: true }), Severity::Warn,
         "slows", "memory.total=12MiB"),
-    ("net.ipv4.tcp_mem", |r| r.tcp_mem = Some([5000, 8303, 9000]), Severity::Warn,
-        "hold 8304 pages of 4096", "net.ipv4.tcp_mem = 6228 8304 12456"),
-    ("net.ipv4.tcp_mem", |r| r.tcp_mem = Some([5000, 6000, 8303]), Severity::Bad,
-        "get stuck", "net.ipv4.tcp_mem = 6228 8304 12456"),
+    ("net.ipv4.tcp_mem", |r| r.tcp_mem = Some([5000, 8965, 9000]), Severity::Warn,
+        "hold 8966 pages of 4096", "net.ipv4.tcp_mem = 6725 8966 13449"),
+    ("net.ipv4.tcp_mem", |r| r.tcp_mem = Some([5000, 6000, 8965]), Severity::Bad,
+        "get stuck", "net.ipv4.tcp_mem = 6725 8966 13449"),
     ("net.ipv4.tcp_mem", |r| (r.tcp_mem, r.page_bytes) = (Some([400, 460, 1000]), Some(65_536)),
-        Severity::Warn, "hold 519 pages of 65536", "net.ipv4.tcp_mem = 400 519 1000"),
+        Severity::Warn, "hold 561 pages of 65536", "net.ipv4.tcp_mem = 421 561 1000"),
     ("net.ipv4.tcp_rmem", |r| r.tcp_rmem = Some([4096, 1_048_576, 6_291_456]), Severity::Warn,
         "15 MiB more", "net.ipv4.tcp_rmem = 4096 131072 6291456"),
     ("net.ipv4.tcp_rmem", |r| r.tcp_rmem = Some([256, 87_380, 6_291_456]), Severity::Warn,
@@ -362,6 +368,11 @@ const ROWS: &[Row] = &[
         "memory.receive_bytes=16384", "net.core.rmem_max = 16384"),
     ("net.core.wmem_max", |r| r.wmem_max = Some(2304), Severity::Warn,
         "memory.send_bytes=16384", "net.core.wmem_max = 16384"),
+    ("net.core.rmem_max", |r| r.rmem_max = Some(212_992), Severity::Note,
+        "memory.large_bytes=524288", "net.core.rmem_max = 524288"),
+    ("net.core.wmem_max", |r| r.wmem_max = Some(524_287), Severity::Note,
+        "memory.large_bytes=524288", "net.core.wmem_max = 524288"),
+    ("net.core.wmem_max", |r| r.wmem_max = Some(524_288), Severity::Fine, "is not cut", ""),
     ("net.core.somaxconn", |r| r.somaxconn = Some(15), Severity::Warn,
         "memory.backlog=16", "net.core.somaxconn = 16"),
     ("net.ipv4.tcp_abort_on_overflow", |r| r.tcp_abort_on_overflow = Some(1), Severity::Warn,
@@ -452,7 +463,7 @@ fn orphans_matter_to_who_leaves_some() {
 #[test]
 fn orphans_are_in_the_queues_of_who_leaves_them() {
     let readings = Readings {
-        tcp_mem: Some([6228, 8304, 12_456]),
+        tcp_mem: Some([6725, 8966, 13_449]),
         ..nas()
     };
     let of = |teardown| {
@@ -527,6 +538,8 @@ fn the_text_fits_a_serial_console_and_ends_with_the_worst() {
 fn the_text_has_mark_name_value_reason_and_cures() {
     let readings = Readings {
         somaxconn: Some(8),
+        rmem_max: Some(524_288),
+        wmem_max: Some(524_288),
         ..nas()
     };
     let mut report = judged(&[], Teardown::Linger, &readings);

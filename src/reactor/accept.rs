@@ -156,7 +156,6 @@ impl<N: Net> Reactor<N> {
             holds: None,
             offset: 0,
             buffer: None,
-            wide: false,
             of_status,
             // Most clients have sent their request by now: reading at once saves a wake-up.
             ready: Ready {
@@ -187,9 +186,13 @@ impl<N: Net> Reactor<N> {
         if !is_same(self) {
             return;
         }
+        let has_grown = self.has_grown_to_receive(index);
         let Some(slot) = self.slots.get_mut(index) else {
             return;
         };
+        if !has_grown {
+            self.net.tune(&slot.socket);
+        }
         let token = Token::Slot { index, generation };
         if let Err(error) = self.net.register(&slot.socket, token) {
             log::warn!("a connection could not be watched: {error}");

@@ -6,7 +6,7 @@
 //! run queue.
 
 use super::Reactor;
-use super::net::{Look, Net};
+use super::net::{Look, Net, Side};
 use super::places::Place;
 use super::slots::Slot;
 use crate::connection::state::State;
@@ -131,6 +131,7 @@ impl<N: Net> Reactor<N> {
     fn settle(&mut self, index: u16, turn: &Turn<'_>) {
         self.note_misuse(index);
         self.end_input(index);
+        self.end_growth(index);
         let Some(slot) = self.slots.get_mut(index) else {
             return;
         };
@@ -249,11 +250,12 @@ impl<N: Net> Reactor<N> {
                 budget.spend(n);
                 self.counters.sent(u64::try_from(n).unwrap_or(u64::MAX));
                 if matches!(write, Write::File(_)) {
-                    slot.offset = slot.offset.saturating_add(u64::try_from(n).unwrap_or(0));
+                    slot.advance(n);
                 }
                 let owed_bytes = slot.connection.response_bytes_owed();
                 slot.connection.sent(n, turn);
                 self.note_sent(index, owed_bytes, turn);
+                self.moved(index, Side::Send, n, turn);
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 slot.ready.write = false;
@@ -288,6 +290,7 @@ impl<N: Net> Reactor<N> {
                     slot.ready.read = false; // a short read: the queue is empty
                 }
                 slot.connection.received(n, input, turn);
+                self.moved(index, Side::Receive, n, turn);
             }
             Err(error) => self.read_failed(index, &error, turn),
         }
@@ -311,7 +314,7 @@ impl<N: Net> Reactor<N> {
                 }
                 slot.connection
                     .discarded(u64::try_from(n).unwrap_or(u64::MAX), turn);
-                self.widen(index);
+                self.moved(index, Side::Receive, n, turn);
             }
             Err(error) => self.read_failed(index, &error, turn),
         }

@@ -65,9 +65,7 @@ impl<N: Net> Reactor<N> {
             goodbyes.count(lasted_ms, linger.discarded_bytes());
         }
         log::debug!("slot {index}: {}", reason.name());
-        if slot.wide {
-            self.wide.give();
-        }
+        self.growth.forget(index);
         self.net.close(slot.socket, how);
         drop(slot.file);
         self.go_home(slot.holds);

@@ -7,10 +7,13 @@
 //! socket whose data is all acknowledged; a listener is no longer watched when it is closed, for a
 //! successor may have it.
 
+mod buffers;
+
 use super::control::{Asked, Control};
 use super::descriptors::enough_descriptors;
 use super::listeners::{Given, Ids, Listeners};
-use super::net::{EVENTS, Event, Look, Net, Token};
+use super::net::{EVENTS, Event, Look, Net, Side, Token};
+use super::passing::{Passed, Passing};
 use super::survey::Surveyor;
 use crate::config::{Config, StartError};
 use crate::connection::How;
@@ -44,6 +47,7 @@ pub struct Kernel {
     listeners: Listeners,
     control: Option<Control>,
     surveyor: Surveyor,
+    passing: Passing,
     /// For sockets that cannot throw away, and files that cannot be sent.
     scratch: Vec<u8>,
 }
@@ -85,6 +89,7 @@ impl Kernel {
             listeners: Listeners::open(config, before.listeners, before.unix_owner)?,
             control: control.transpose()?,
             surveyor: Surveyor::default(),
+            passing: Passing::default(),
             scratch: vec![0; SCRATCH_BYTES],
         };
         for (fd, n) in kernel.listeners.fds().zip(0..) {
@@ -103,6 +108,7 @@ impl Kernel {
                     .map_err(|error| system("epoll", &error))?;
             }
         }
+        kernel.passing.prepare(config);
         enough_descriptors(config, kernel.listeners.count())?;
         kernel.prepare_survey(config);
         Ok(kernel)
@@ -206,6 +212,7 @@ impl Net for Kernel {
 
     fn retune(&mut self, config: &Config) {
         self.listeners.set_linger2(config.linger2_s);
+        self.passing.prepare(config);
         // The first rule for uploads or scripts needs more.
         if let Err(error) = enough_descriptors(config, self.listeners.count()) {
             log::warn!("{error}");
@@ -277,8 +284,11 @@ impl Net for Kernel {
         }
     }
 
-    fn register(&mut self, socket: &Socket, token: Token) -> io::Result<()> {
+    fn tune(&mut self, socket: &Socket) {
         self.listeners.tune(socket.fd.as_fd());
+    }
+
+    fn register(&mut self, socket: &Socket, token: Token) -> io::Result<()> {
         self.watch(
             socket.fd.as_fd(),
             token,
@@ -313,8 +323,16 @@ impl Net for Kernel {
         Ok(taken)
     }
 
-    fn widen(&mut self, socket: &Socket, bytes: u32) -> bool {
-        !socket.unix && socket::widen_receive_buffer(socket.fd.as_fd(), bytes).is_ok()
+    fn resize(&mut self, socket: &Socket, side: Side, bytes: u32) -> Option<u32> {
+        socket.resize(side, bytes)
+    }
+
+    fn charged(&mut self, socket: &Socket, side: Side) -> u32 {
+        socket.charged(side)
+    }
+
+    fn round_trip_us(&mut self, socket: &Socket) -> u32 {
+        socket::round_trip_us(socket.fd.as_fd()).unwrap_or(0)
     }
 
     fn send(&mut self, socket: &Socket, bytes: &[u8], more: bool) -> io::Result<usize> {
@@ -342,28 +360,23 @@ impl Net for Kernel {
         }
     }
 
+    fn pass(
+        &mut self,
+        socket: &Socket,
+        file: BorrowedFd<'_>,
+        offset: u64,
+        max: usize,
+    ) -> Option<io::Result<Passed>> {
+        let (fd, scratch) = (socket.fd.as_fd(), &mut self.scratch);
+        self.passing.pass(fd, (file, offset), max, scratch)
+    }
+
     fn shutdown_write(&mut self, socket: &Socket) -> io::Result<()> {
         socket::shutdown_write(socket.fd.as_fd())
     }
 
     fn queues(&mut self, socket: &Socket, look: Look) -> Queues {
-        let fd = socket.fd.as_fd();
-        let unacknowledged = socket::unacknowledged(fd).unwrap_or(0);
-        let asks_unread = match look {
-            Look::Whole => true,
-            Look::Moved => unacknowledged == 0,
-            Look::Ended => false,
-        };
-        let asks_rto = look == Look::Whole && !socket.unix && unacknowledged > 0;
-        let ask = |asks, call: fn(BorrowedFd<'_>) -> io::Result<u32>| match asks {
-            true => call(fd).unwrap_or(0),
-            false => 0,
-        };
-        Queues {
-            unacknowledged,
-            unread: ask(asks_unread, socket::unread),
-            rto_ms: ask(asks_rto, socket::retransmission_timeout_ms),
-        }
+        socket.queues(look)
     }
 
     fn close(&mut self, socket: Socket, how: How) {

@@ -18,6 +18,7 @@ pub mod control;
 mod descriptors;
 mod drive;
 mod files;
+mod growth;
 mod home;
 mod identity;
 pub mod kernel;
@@ -25,6 +26,7 @@ mod lending;
 mod listen_fault;
 pub mod listeners;
 pub mod net;
+pub mod passing;
 mod places;
 mod queue;
 mod reload;
@@ -40,7 +42,6 @@ mod timers;
 mod uploads;
 pub mod verdicts;
 mod watch;
-mod wide;
 mod works;
 
 use crate::config::{Config, StartError};
@@ -59,6 +60,7 @@ use accept::Door;
 use addresses::Addresses;
 use buffers::Buffers;
 use clock::Clock;
+use growth::Growth;
 use identity::Proxies;
 use net::{EVENTS, Event, Look, Net, Token};
 use places::Places;
@@ -74,7 +76,6 @@ use std::rc::Rc;
 use stop::Stop;
 use timers::Timers;
 use uploads::Kept;
-use wide::Wide;
 
 /// A waiter for a buffer, or a client before a full table, makes somebody give way after this.
 pub const GRACE_MS: u64 = 1_000;
@@ -100,7 +101,7 @@ pub struct Reactor<N: Net> {
     /// Through which bodies flow that are kept; empty where none are.
     through: Vec<u8>,
     timers: Timers,
-    wide: Wide,
+    growth: Growth,
     /// Slots that stopped on a budget.
     runnable: Queue,
     /// Slots whose work waits for another's: they look again in the next turn.
@@ -171,7 +172,7 @@ impl<N: Net> Reactor<N> {
             scripts: Scripts::new(&config),
             through: uploads::room(&config),
             timers: Timers::new(slots, now),
-            wide: Wide::new(&config),
+            growth: Growth::new(&config, slots),
             runnable: Queue::new(slots),
             patient: Queue::new(slots),
             waiting: Queue::new(slots),

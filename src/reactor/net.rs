@@ -4,6 +4,7 @@
 //! simulation has another. Invariants: every call returns at once; a token carries the generation
 //! of its slot, so that an event for a slot that was reused is known as stale.
 
+use super::passing::Passed;
 use crate::config::Config;
 use crate::connection::How;
 use crate::connection::linger::Queues;
@@ -135,6 +136,16 @@ pub enum Look {
     Ended,
 }
 
+/// One of the two buffers that the kernel has for a socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Side {
+    /// What has come and is not read.
+    #[default]
+    Receive,
+    /// What was sent and is not acknowledged.
+    Send,
+}
+
 /// Most events taken from one poll; the rest comes with the next.
 pub const EVENTS: usize = 256;
 
@@ -225,8 +236,11 @@ pub trait Net {
         false
     }
 
-    /// Watches a socket, edge-triggered, for both directions: its connection stays for longer than
-    /// one answer. What is there already makes an edge, too.
+    /// Its connection stays for longer than one answer: its receive buffer gets the usual size.
+    fn tune(&mut self, _: &Self::Socket) {}
+
+    /// Watches a socket, edge-triggered, for both directions. What is there already makes an edge,
+    /// too.
     ///
     /// # Errors
     /// ENOMEM, ENOSPC.
@@ -250,8 +264,15 @@ pub trait Net {
     /// As recv(2).
     fn discard(&mut self, socket: &Self::Socket, max: usize) -> io::Result<usize>;
 
-    /// From now on the kernel may hold more of what comes: SO_RCVBUF, bytes. False: it does not.
-    fn widen(&mut self, socket: &Self::Socket, bytes: u32) -> bool;
+    /// From now on the kernel may hold so many bytes of what comes, or of what is sent (SO_RCVBUF,
+    /// SO_SNDBUF): the size in force, which may be less; `None`: it stays as it is.
+    fn resize(&mut self, socket: &Self::Socket, side: Side, bytes: u32) -> Option<u32>;
+
+    /// What one of its buffers is charged for now, bytes; an upper bound where that is not known.
+    fn charged(&mut self, socket: &Self::Socket, side: Side) -> u32;
+
+    /// How far the peer is: a round trip, microseconds; 0 if that is not known.
+    fn round_trip_us(&mut self, socket: &Self::Socket) -> u32;
 
     /// Sends; `more`: further bytes follow at once.
     ///
@@ -270,6 +291,18 @@ pub trait Net {
         offset: u64,
         max: usize,
     ) -> io::Result<usize>;
+
+    /// Receives at most `max` bytes into a file, from `offset` on, past our memory. `None`: it
+    /// cannot be done so, and nothing was received: [`Net::receive`], and write.
+    fn pass(
+        &mut self,
+        _: &Self::Socket,
+        _: BorrowedFd<'_>,
+        _offset: u64,
+        _max: usize,
+    ) -> Option<io::Result<Passed>> {
+        None
+    }
 
     /// shutdown(SHUT_WR).
     ///

@@ -3,13 +3,14 @@
 //! Owns nothing: it asks the owners of the memory. It must not allocate it.
 
 use super::addresses::Addresses;
+use super::growth::Growth;
 use super::net::{EVENTS, Event};
 use super::places::Places;
 use super::queue::Queue;
 use super::slots::Slots;
 use super::timers::Timers;
 use super::uploads::Kept;
-use super::{PEEK_BYTES, kernel, scripts, status, uploads};
+use super::{PEEK_BYTES, kernel, passing, scripts, status, uploads};
 use crate::config::{Fixed, Sizes};
 use crate::helper::credentials;
 use crate::report::access::Access;
@@ -26,10 +27,14 @@ pub fn sizes() -> Sizes {
     let events = EVENTS * (size_of::<Event>() + EPOLL_EVENT_BYTES);
     Sizes {
         slot_bytes: Slots::<kernel::Socket>::bytes_each(),
-        slot_side_bytes: Timers::bytes_each() + 4 * Queue::bytes_each() + Addresses::bytes_each(),
+        slot_side_bytes: Timers::bytes_each()
+            + 4 * Queue::bytes_each()
+            + Addresses::bytes_each()
+            + Growth::bytes_each(),
         work_bytes: Places::<Work>::bytes_each(),
         upload_bytes: Places::<Kept>::bytes_each(),
         through_bytes: uploads::THROUGH_BYTES,
+        tube_bytes: passing::TUBE_BYTES,
         script_bytes: scripts::BYTES_EACH,
         shelf_bytes: SHELF_BYTES,
         access_line_bytes: Access::bytes_each(),

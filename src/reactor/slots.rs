@@ -49,8 +49,6 @@ pub(super) struct Slot<S> {
     pub(super) buffer: Option<u16>,
     /// It came by `status.socket`, and has one of the slots for that.
     pub(super) of_status: bool,
-    /// It has one of the large receive buffers.
-    pub(super) wide: bool,
     /// Readiness.
     pub(super) ready: Ready,
     /// The state the shell saw last, and since when.
@@ -60,6 +58,13 @@ pub(super) struct Slot<S> {
 }
 
 impl<S> Slot<S> {
+    /// So many bytes of its file are done.
+    pub(super) fn advance(&mut self, bytes: usize) {
+        self.offset = self
+            .offset
+            .saturating_add(u64::try_from(bytes).unwrap_or(0));
+    }
+
     /// Its place in the table of works.
     pub(super) fn work(&self) -> Option<u16> {
         match self.holds {
@@ -255,7 +260,6 @@ mod tests {
             offset: 0,
             buffer: None,
             of_status: false,
-            wide: false,
             ready: Ready::default(),
             state: State::Idle,
             since: Ms(0),
@@ -292,7 +296,6 @@ mod tests {
         let mut slots = Slots::new(2, 1);
         let of_status = || Slot {
             of_status: true,
-            wide: false,
             ..slot()
         };
         for _ in 0..2 {

@@ -2,13 +2,13 @@
 //! like is the simulation's matter (`tests/sim`).
 
 mod drive;
+mod growth;
 mod identity;
 mod stop;
 mod verdicts;
 mod wall;
-mod wide;
 
-use super::net::{Event, Look, Net, Token};
+use super::net::{Event, Look, Net, Side, Token};
 use super::*;
 use crate::config::SiteConfig;
 use crate::connection::How;
@@ -34,8 +34,9 @@ struct Told {
     receives: VecDeque<io::Result<Vec<u8>>>,
     received: usize,
     discards: VecDeque<usize>,
-    widened: Vec<u32>,
-    stays_narrow: bool,
+    resized: Vec<(Side, u32)>,
+    stays: bool,
+    near: bool,
     closed: Vec<How>,
     unread: u32,
     unacknowledged: u32,
@@ -123,13 +124,25 @@ impl Net for Told {
         self.discards.pop_front().map_or_else(blocked, Ok)
     }
 
-    fn widen(&mut self, (): &(), bytes: u32) -> bool {
-        self.widened.push(bytes);
-        !self.stays_narrow
+    fn resize(&mut self, (): &(), side: Side, bytes: u32) -> Option<u32> {
+        self.resized.push((side, bytes));
+        (!self.stays).then_some(bytes)
+    }
+
+    fn charged(&mut self, (): &(), side: Side) -> u32 {
+        2 * match side {
+            Side::Receive => self.unread,
+            Side::Send => self.unacknowledged,
+        }
+    }
+
+    fn round_trip_us(&mut self, (): &()) -> u32 {
+        if self.near { 100 } else { 40_000 }
     }
 
     fn send(&mut self, (): &(), bytes: &[u8], _: bool) -> io::Result<usize> {
         let n = self.sends.pop_front().unwrap_or(Ok(bytes.len()))?;
+        let n = n.min(bytes.len());
         self.sent.extend_from_slice(&bytes[..n]);
         Ok(n)
     }

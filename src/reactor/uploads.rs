@@ -8,7 +8,8 @@
 use super::Reactor;
 use super::answer::{begun, content_of};
 use super::drive::{Budget, Step};
-use super::net::Net;
+use super::net::{Net, Side};
+use super::passing::Passed;
 use super::places::Place;
 use super::slots::Slot;
 use crate::config::Config;
@@ -149,7 +150,7 @@ impl<N: Net> Reactor<N> {
         match written {
             Ok(n) => {
                 budget.spend(n);
-                slot.offset = slot.offset.saturating_add(u64::try_from(n).unwrap_or(0));
+                slot.advance(n);
                 slot.connection.stored(n, input, turn);
             }
             Err(error) => self.refuse_upload(index, &error, turn),
@@ -168,20 +169,23 @@ impl<N: Net> Reactor<N> {
             return Step::Blocked;
         };
         let most = usize::try_from(max).unwrap_or(usize::MAX).min(budget.bytes);
-        let asked = most.min(self.through.len());
-        let room = self.through.get_mut(..asked).unwrap_or_default();
-        match self.net.receive(&slot.socket, room) {
-            Ok(0) => self.read_eof(index, turn),
-            Ok(n) => {
+        let passed = match &slot.file {
+            Some(file) => self.net.pass(&slot.socket, file.as_fd(), slot.offset, most),
+            None => None,
+        };
+        let received = match passed {
+            Some(received) => received.inspect(|passed| slot.advance(passed.came)),
+            None => self.copy(index, most),
+        };
+        match received {
+            Ok(Passed { came: 0, .. }) => self.read_eof(index, turn),
+            Ok(Passed { came: n, kept }) => {
                 budget.spend(n);
-                if n < asked && !slot.ready.closed {
-                    slot.ready.read = false;
-                }
-                let kept = self.keep(index, n);
                 if let Some(slot) = self.slots.get_mut(index) {
                     let bytes = u64::try_from(n).unwrap_or(u64::MAX);
                     slot.connection.stored_unseen(bytes, turn);
                 }
+                self.moved(index, Side::Receive, n, turn);
                 if let Err(error) = kept {
                     self.refuse_upload(index, &error, turn);
                 }
@@ -189,6 +193,19 @@ impl<N: Net> Reactor<N> {
             Err(error) => self.read_failed(index, &error, turn),
         }
         Step::Moved
+    }
+
+    /// Receives a part of a body into the room, and writes it from there.
+    fn copy(&mut self, index: u16, most: usize) -> io::Result<Passed> {
+        let slot = self.slots.get_mut(index).ok_or(ErrorKind::NotFound)?;
+        let asked = most.min(self.through.len());
+        let room = self.through.get_mut(..asked).unwrap_or_default();
+        let came = self.net.receive(&slot.socket, room)?;
+        if 0 < came && came < asked && !slot.ready.closed {
+            slot.ready.read = false;
+        }
+        let kept = self.keep(index, came);
+        Ok(Passed { came, kept })
     }
 
     /// Writes the first `n` bytes of what was received.

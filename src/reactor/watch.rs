@@ -46,6 +46,12 @@ impl<N: Net> Reactor<N> {
         (self.works.free(), self.works.count())
     }
 
+    /// What is free of the room of large buffers, and all of it, bytes.
+    #[must_use]
+    pub fn large_room_home(&self) -> (u64, u64) {
+        self.growth.home()
+    }
+
     /// A response on its way has its line waiting in the access log, and nothing else has.
     fn check_access(&self) {
         let Some(access) = &self.access else { return };
@@ -90,9 +96,9 @@ impl<N: Net> Reactor<N> {
             self.buffers.count(),
             "every buffer has one place"
         );
-        let wide = self.slots.iter().filter(|(_, slot)| slot.wide).count();
-        assert_eq!(wide, usize::from(self.wide.taken), "large buffers");
-        assert!(wide <= usize::from(self.config.wide_places()), "as planned");
+        let (free, room) = self.growth.home();
+        assert_eq!(free + self.growth.held(), room, "the room of large buffers");
+        assert_eq!(room, self.config.large_room_bytes(), "as planned");
         let works = self.slots.iter().filter(|(_, slot)| slot.work().is_some());
         assert_eq!(
             works.count() + self.works.free(),

@@ -21,6 +21,7 @@
 //!   streams, all other descriptors, the umask
 //! - [`pair`](mod@pair): two connected sockets, for two processes of ours
 //! - [`pipe`](mod@pipe), [`memory`]: what programs of ours are fed through
+//! - [`splice`]: bytes from a socket into a file that pass through no memory of ours
 //! - [`spawn`]: other programs: start, end, signals
 //! - [`poll`]: which descriptors are ready, for a process beside the loop
 //! - [`random`]: bytes that nobody can guess
@@ -71,6 +72,7 @@ pub mod signal;
 pub mod socket;
 mod socket_file;
 pub mod spawn;
+pub mod splice;
 pub mod standard;
 mod transfer;
 

@@ -19,6 +19,8 @@ use super::call::{checked, invalid, size};
 
 /// SO_MEMINFO of asm-generic/socket.h, also in the MIPS and PowerPC ones. Not in `libc`.
 const SO_MEMINFO: c_int = 55;
+/// How much a send buffer that has grown takes that cannot be sent yet, bytes.
+const UNSENT_BYTES: u32 = 16 * 1024;
 /// Above this many seconds the kernel means another time by TCP_LINGER2 than it is told.
 const LINGER2_LARGEST_S: u8 = 60;
 
@@ -102,21 +104,54 @@ pub fn set_receive_buffer(fd: BorrowedFd<'_>, bytes: u32) -> io::Result<()> {
     set(fd, libc::SOL_SOCKET, libc::SO_RCVBUF, [number(bytes)?])
 }
 
-/// Sets a larger receive buffer later on, and lets the window follow (TCP_WINDOW_CLAMP, tcp(7)).
-/// Linux 6.18 leaves the clamp where the smaller buffer had put it: the window stayed at 29,696
-/// bytes with a buffer of 262,144.
+/// Sets another receive buffer later on, and lets the window follow (TCP_WINDOW_CLAMP, tcp(7));
+/// the size that it has now, which net.core.rmem_max and the scale of the window cap. Linux 6.18
+/// leaves the clamp where a smaller buffer had put it: the window stayed at 29,696 bytes with a
+/// buffer of 262,144.
 ///
 /// # Errors
 ///
-/// As setsockopt(2).
-pub fn widen_receive_buffer(fd: BorrowedFd<'_>, bytes: u32) -> io::Result<()> {
+/// As setsockopt(2); EOPNOTSUPP on a unix socket.
+pub fn resize_receive_buffer(fd: BorrowedFd<'_>, bytes: u32) -> io::Result<u32> {
+    let (_, most) = largest_windows(fd)?;
+    let bytes = bytes.min(most);
     set_receive_buffer(fd, bytes)?;
-    set(
-        fd,
-        libc::IPPROTO_TCP,
-        libc::TCP_WINDOW_CLAMP,
-        [number(bytes)?],
-    )
+    let in_force = receive_buffer(fd)?;
+    let clamp = [number(in_force)?];
+    set(fd, libc::IPPROTO_TCP, libc::TCP_WINDOW_CLAMP, clamp)?;
+    Ok(bytes.min(in_force / 2))
+}
+
+/// Sets another send buffer later on; the size that it has now, which net.core.wmem_max and the
+/// scale of the peer's window cap. What is queued beyond a smaller size stays until it is
+/// acknowledged. From then on it takes no more than [`UNSENT_BYTES`] that cannot be sent yet
+/// (TCP_NOTSENT_LOWAT, Linux 3.12), so that the queue of a peer that reads no more gets short.
+///
+/// # Errors
+///
+/// As setsockopt(2); EOPNOTSUPP on a unix socket.
+pub fn resize_send_buffer(fd: BorrowedFd<'_>, bytes: u32) -> io::Result<u32> {
+    let (most, _) = largest_windows(fd)?;
+    let bytes = bytes.min(most);
+    let unsent = [number(UNSENT_BYTES)?];
+    set(fd, libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, unsent)?;
+    set_send_buffer(fd, bytes)?;
+    Ok(bytes.min(send_buffer(fd)? / 2))
+}
+
+/// The largest windows that the handshake left room for, in bytes: the peer's, and ours
+/// (`tcpi_snd_wscale` and `tcpi_rcv_wscale` of TCP_INFO).
+fn largest_windows(fd: BorrowedFd<'_>) -> io::Result<(u32, u32)> {
+    // linux/tcp.h: the seventh byte has both, four bits each.
+    let [_, second] = get(fd, libc::IPPROTO_TCP, libc::TCP_INFO)?;
+    let [_, _, both, _] = second.to_ne_bytes();
+    let (low, high) = (both & 15, both >> 4);
+    let (send, receive) = match cfg!(target_endian = "little") {
+        true => (low, high),
+        false => (high, low),
+    };
+    let window = |scale: u8| u32::from(u16::MAX) << scale.min(14);
+    Ok((window(send), window(receive)))
 }
 
 /// Sets the send buffer (SO_SNDBUF, socket(7)) and ends its automatic growth. The kernel doubles
@@ -220,6 +255,18 @@ pub fn retransmission_timeout_ms(fd: BorrowedFd<'_>) -> io::Result<u32> {
     // much as it is asked for.
     let [_, _, rto_us] = get(fd, libc::IPPROTO_TCP, libc::TCP_INFO)?;
     Ok(rto_us / 1000)
+}
+
+/// How long a segment and its acknowledgement take, smoothed, in microseconds (`tcpi_rtt` of
+/// TCP_INFO, tcp(7)).
+///
+/// # Errors
+///
+/// EOPNOTSUPP on a unix socket; see getsockopt(2).
+pub fn round_trip_us(fd: BorrowedFd<'_>) -> io::Result<u32> {
+    // linux/tcp.h: eight numbers of one byte, then fifteen of four before this one.
+    let [.., round_trip_us] = get::<18>(fd, libc::IPPROTO_TCP, libc::TCP_INFO)?;
+    Ok(round_trip_us)
 }
 
 /// What the socket's queues hold of the kernel's memory (SO_MEMINFO, Linux 4.12).
@@ -367,9 +414,26 @@ mod tests {
         };
         set_receive_buffer(ours.as_fd(), 16384).unwrap();
         assert!(clamp() < 131_072);
-        widen_receive_buffer(ours.as_fd(), 131_072).unwrap();
+        let granted = resize_receive_buffer(ours.as_fd(), 131_072).unwrap();
+        assert_eq!(granted, 131_072);
         assert_eq!(receive_buffer(ours.as_fd()).unwrap(), 262_144);
-        assert_eq!(clamp(), 131_072);
+        assert_eq!(clamp(), 262_144);
+    }
+
+    #[test]
+    fn a_send_buffer_that_has_grown_empties_when_the_peer_reads_no_more() {
+        let (ours, mut client) = tcp_pair();
+        set_send_buffer(ours.as_fd(), 16384).unwrap();
+        assert_eq!(resize_send_buffer(ours.as_fd(), 131_072).unwrap(), 131_072);
+        assert_eq!(send_buffer(ours.as_fd()).unwrap(), 262_144);
+        let sent = fill(ours.as_fd());
+        // What the peer's window took is acknowledged by its kernel.
+        until(|| unacknowledged(ours.as_fd()).unwrap() < 100_000);
+        shutdown_write(ours.as_fd()).unwrap();
+        let mut got = Vec::new();
+        client.read_to_end(&mut got).unwrap();
+        assert_eq!(got.len(), sent);
+        assert!(round_trip_us(ours.as_fd()).unwrap() > 0);
     }
 
     #[test]

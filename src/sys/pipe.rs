@@ -63,6 +63,18 @@ pub fn write(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
     })
 }
 
+/// A pipe between two calls of ours, neither end of which waits: the end to read, the end to write.
+///
+/// # Errors
+///
+/// As [`to_program`].
+pub(super) fn within() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (read, write) = pipe()?;
+    without_waiting(read.as_fd())?;
+    without_waiting(write.as_fd())?;
+    Ok((read, write))
+}
+
 /// Both ends waiting: the end to read, the end to write.
 fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let mut ends = [-1; 2];

@@ -138,6 +138,11 @@ impl End {
         self.fin_sent && self.acked == self.sent
     }
 
+    /// SO_SNDBUF after accept: what stands in it stays there.
+    pub(crate) fn set_send_bytes(&mut self, bytes: usize) {
+        self.send_bytes = bytes;
+    }
+
     /// SO_RCVBUF after accept: what was offered stays offered.
     pub(crate) fn set_receive_bytes(&mut self, bytes: usize) {
         self.receive_bytes = bytes;

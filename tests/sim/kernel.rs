@@ -12,7 +12,7 @@ use crate::world::World;
 use adieu::connection::How;
 use adieu::connection::linger::Queues;
 use adieu::connection::time::Ms;
-use adieu::reactor::net::{EVENTS, Event, Look, Net, Token};
+use adieu::reactor::net::{EVENTS, Event, Look, Net, Side, Token};
 use adieu::sys::signal::Signal;
 use adieu::sys::socket::{Peer, accept_pauses};
 use std::cell::RefCell;
@@ -23,6 +23,8 @@ use std::rc::Rc;
 
 /// SO_RCVBUF 16384, as the kernel doubles it.
 const ACCEPTED_RECEIVE_BYTES: usize = 32 * 1024;
+/// What every accepted connection is told to have: SO_RCVBUF and SO_SNDBUF.
+pub(crate) const USUAL_BYTES: [u64; 2] = [16 * 1024, 16 * 1024];
 /// 2033: later than any file of the site.
 const WALL_S: i64 = 2_000_000_000;
 /// Where a clock that is set anew may stand: before adieu was written, just before 2038, beyond
@@ -322,6 +324,7 @@ impl Net for FakeNet {
             .end_mut(at, SERVER)
             .set_receive_bytes(ACCEPTED_RECEIVE_BYTES);
         world.open[at] = true;
+        world.sizes[at] = USUAL_BYTES;
         world.note(|| format!("{at}: accepted"));
         let last = world.addresses[at];
         Ok((FakeSocket(at), Peer::V4([10, 0, 0, last])))
@@ -385,11 +388,30 @@ impl Net for FakeNet {
         outcome
     }
 
-    fn widen(&mut self, socket: &FakeSocket, bytes: u32) -> bool {
+    fn resize(&mut self, socket: &FakeSocket, side: Side, bytes: u32) -> Option<u32> {
         let mut world = self.0.borrow_mut();
         let end = world.tcp.end_mut(socket.0, SERVER);
-        end.set_receive_bytes(2 * bytes as usize);
-        true
+        match side {
+            Side::Receive => end.set_receive_bytes(2 * bytes as usize),
+            Side::Send => end.set_send_bytes(2 * bytes as usize),
+        }
+        world.sizes[socket.0][usize::from(side == Side::Send)] = u64::from(bytes);
+        world.note(|| format!("{}: {side:?} of {bytes}", socket.0));
+        Some(bytes)
+    }
+
+    fn charged(&mut self, socket: &FakeSocket, side: Side) -> u32 {
+        let world = self.0.borrow();
+        let end = world.tcp.end(socket.0, SERVER);
+        match side {
+            Side::Receive => end.unread() as u32,
+            Side::Send => end.unacknowledged() as u32,
+        }
+    }
+
+    fn round_trip_us(&mut self, socket: &FakeSocket) -> u32 {
+        let world = self.0.borrow();
+        world.tcp.pairs[socket.0].link.rtt_ms as u32 * 1_000
     }
 
     fn send(&mut self, socket: &FakeSocket, bytes: &[u8], more: bool) -> Result<usize> {

@@ -5,7 +5,7 @@
 //! Invariant: a law names what was seen and for how long.
 
 use crate::end::End;
-use crate::kernel::FakeNet;
+use crate::kernel::{FakeNet, USUAL_BYTES};
 use crate::tcp::SERVER;
 use crate::world::World;
 use adieu::connection::limits::Limits;
@@ -165,6 +165,21 @@ pub(crate) fn holds(
     goodbyes(world, limits, teardown);
 }
 
+/// All large buffers together fit the room that the plan has for them.
+pub(crate) fn large_buffers(world: &mut World, room: u64) {
+    let each = world.open.iter().zip(&world.sizes);
+    let over = |sizes: &[u64; 2]| -> u64 {
+        let both = sizes.iter().zip(USUAL_BYTES);
+        both.map(|(size, usual)| size.saturating_sub(usual)).sum()
+    };
+    let large = each
+        .filter(|(open, _)| **open)
+        .map(|(_, sizes)| over(sizes));
+    let large = large.sum();
+    assert!(large <= room, "{large} bytes of large buffers, of {room}");
+    world.large_peak = world.large_peak.max(large);
+}
+
 /// A peer's FIN is answered.
 fn half_closed(world: &mut World) {
     let now = world.tcp.now;
@@ -250,6 +265,8 @@ pub(crate) fn ends(reactor: &Reactor<FakeNet>) {
     assert_eq!(home, count, "every buffer is home");
     let (home, count) = reactor.works_home();
     assert_eq!(home, count, "every work is home");
+    let (home, room) = reactor.large_room_home();
+    assert_eq!(home, room, "every large buffer is home");
     assert_eq!(counters.accepted(), counters.closed(), "one reason each");
     let misuses: Vec<_> = counters
         .each()

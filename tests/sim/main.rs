@@ -54,7 +54,7 @@ const SEEDS: u64 = 256;
 type Met = BTreeMap<String, u64>;
 
 /// What the seeds of the lingering flavour meet at least once between them.
-const MEETS: [&str; 17] = [
+const MEETS: [&str; 18] = [
     "close.acked",
     "close.drained",
     "close.evicted",
@@ -72,6 +72,7 @@ const MEETS: [&str; 17] = [
     "reject.late-body",
     "reject.late-head",
     "refused-address",
+    "large buffers",
 ];
 
 /// Runs every seed, or the one of the environment; names the seed of a failure.
@@ -96,6 +97,7 @@ fn each_seed(teardown: Teardown, mut judge: impl FnMut(&Outcome)) -> Met {
         clients += outcome.clients.len();
         ms += outcome.ms;
         parcels += outcome.parcels;
+        *met.entry("large buffers".to_owned()).or_default() += outcome.large_peak;
         for (group, name, n) in outcome.counters.each() {
             let dot = if group.is_empty() { "" } else { "." };
             *met.entry(format!("{group}{dot}{name}")).or_default() += n;

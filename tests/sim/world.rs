@@ -6,7 +6,7 @@
 use crate::answers::Root;
 use crate::clients;
 use crate::end::End;
-use crate::kernel::{Clock, Epoll, FakeNet, Mishaps};
+use crate::kernel::{Clock, Epoll, FakeNet, Mishaps, USUAL_BYTES};
 use crate::law::{self, Goodbye};
 use crate::peer::Client;
 use crate::rng::Rng;
@@ -50,6 +50,10 @@ pub(crate) struct World {
     pub(crate) mishaps: Mishaps,
     /// Which sockets the server has.
     pub(crate) open: Vec<bool>,
+    /// What each was told to have of the kernel, SO_RCVBUF and SO_SNDBUF.
+    pub(crate) sizes: Vec<[u64; 2]>,
+    /// The most that all of them had at once over the usual sizes, bytes.
+    pub(crate) large_peak: u64,
     /// The goodbyes that are said.
     pub(crate) goodbyes: Vec<Option<Goodbye>>,
     /// Those that ended in this turn, and whose they were.
@@ -225,6 +229,8 @@ pub(crate) struct Outcome {
     pub(crate) parcels: u64,
     /// Virtual time at the end.
     pub(crate) ms: u64,
+    /// The most that all large buffers had over the usual sizes, bytes.
+    pub(crate) large_peak: u64,
 }
 
 fn scene(seed: u64, rng: &mut Rng) -> Scene {
@@ -314,6 +320,8 @@ fn build(seed: u64, root: &Root, trace: bool) -> (Scene, World) {
         waiting: VecDeque::new(),
         mishaps,
         open: vec![false; n],
+        sizes: vec![USUAL_BYTES; n],
+        large_peak: 0,
         goodbyes: (0..n).map(|_| None).collect(),
         said: vec![],
         through_at: vec![None; n],
@@ -381,6 +389,7 @@ pub(crate) fn run(seed: u64, teardown: Teardown, root: &Root, trace: bool) -> Ou
         world.borrow_mut().look();
         let world = &mut world.borrow_mut();
         law::holds(&reactor, world, &config.limits, teardown, &mut before);
+        law::large_buffers(world, config.large_room_bytes());
     }
     law::ends(&reactor);
     world.borrow_mut().rest();
@@ -391,6 +400,7 @@ pub(crate) fn run(seed: u64, teardown: Teardown, root: &Root, trace: bool) -> Ou
     Outcome {
         scene,
         ms: world.tcp.now,
+        large_peak: world.large_peak,
         parcels: world.tcp.parcels,
         clients: world.clients,
         turns,

@@ -97,14 +97,15 @@ pub fn queues_bytes(config: &Config) -> u64 {
     let queued = waiting(config, listeners).saturating_mul(waiting_peak_bytes());
     connection_queues_bytes(config)
         .saturating_mul(config.connections.into())
-        .saturating_add(wide_bytes(config).saturating_mul(config.wide_places().into()))
+        .saturating_add(large_bytes(config))
         .saturating_add(queued)
 }
 
-/// What one connection may hold more when it sends on in its goodbye, bytes.
-fn wide_bytes(config: &Config) -> u64 {
-    receive_peak_bytes(config.linger_receive_bytes.into())
-        .saturating_sub(receive_peak_bytes(config.receive_bytes.into()))
+/// What all connections together may hold more while their transfers move, bytes: a peak grows
+/// with its size alone.
+#[must_use]
+pub(super) fn large_bytes(config: &Config) -> u64 {
+    with_margin(config.large_room_bytes().saturating_mul(2))
 }
 
 /// What the queues of one connection hold at worst, bytes.
@@ -138,16 +139,16 @@ pub(super) fn lines(config: &Config) -> Vec<Line> {
             "memory.receive_bytes",
         ),
         line(
-            "goodbyes: receive",
-            config.wide_places().into(),
-            wide_bytes(config),
-            "linger.receive_bytes",
-        ),
-        line(
             "connections: send",
             all,
             send_peak_bytes(config.send_bytes.into()),
             "memory.send_bytes",
+        ),
+        line(
+            "large buffers",
+            1,
+            large_bytes(config),
+            "memory.growth_bytes",
         ),
         line(
             "accept queue",

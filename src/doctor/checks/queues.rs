@@ -23,10 +23,8 @@ pub(super) fn rmem_max(case: &Case<'_>) -> Option<Finding> {
     let name = "net.core.rmem_max";
     // A socket tells about the usual size alone.
     let is_read = case.readings.rmem_max.is_some();
-    if is_read && most >= usual && config.wide_places() > 0 {
-        let why = "a smaller one makes goodbyes slower on long paths";
-        let size = config.linger_receive_bytes.into();
-        return Some(capped(most, size, [name, "linger.receive_bytes", why]));
+    if is_read && most >= usual && config.large_room_bytes() > 0 {
+        return Some(large(most, config.large_bytes.into(), name));
     }
     let why = "a smaller receive buffer costs more for each byte";
     Some(capped(most, usual, [name, "memory.receive_bytes", why]))
@@ -37,17 +35,29 @@ pub(super) fn wmem_max(case: &Case<'_>) -> Option<Finding> {
     let in_force = case.readings.probe.map(|probe| probe.send_bytes);
     let most = case.readings.wmem_max.or(of_socket(in_force))?;
     let size = u64::from(case.config.send_bytes);
+    let name = "net.core.wmem_max";
+    let is_read = case.readings.wmem_max.is_some();
+    if is_read && most >= size && case.config.large_room_bytes() > 0 {
+        return Some(large(most, case.config.large_bytes.into(), name));
+    }
     let why = "less leaves in one round trip";
-    Some(capped(
-        most,
-        size,
-        ["net.core.wmem_max", "memory.send_bytes", why],
-    ))
+    Some(capped(most, size, [name, "memory.send_bytes", why]))
 }
 
 /// The kernel doubles what it is told.
 fn of_socket(in_force: Option<u32>) -> Option<u64> {
     in_force.map(|bytes| u64::from(bytes) / 2)
+}
+
+/// What a transfer that moves may grow to: less is enough for all but long paths.
+fn large(most: u64, size: u64, name: &str) -> Finding {
+    let value = most.to_string();
+    let set_by = "memory.large_bytes";
+    if most >= size {
+        return Finding::fine(value, format!("{set_by}={size} is not cut by it."));
+    }
+    let why = format!("The kernel cuts {set_by}={size} to it: long paths get slower.");
+    Finding::note(value, why).or(sysctl(name, &size))
 }
 
 fn capped(most: u64, size: u64, [name, set_by, what]: [&str; 3]) -> Finding {
