@@ -567,7 +567,9 @@ fn a_reload_may_bring_the_first_rule() {
     }
     drop((kept, refused, halves));
     // The directory of uploads and their pipe are open now; nothing of the sites before is.
-    eventually("all but three are closed", || configured.server.busy() == 3);
+    eventually("all but three are closed", || {
+        configured.server.opened() == 3
+    });
     nothing_is_left(&root);
     configured.server.stop();
 }

@@ -48,8 +48,14 @@ impl Descriptors {
             true => TUBE,
             false => 0,
         };
+        // What tells of changes, and the files themselves.
+        let cache = match config.keeps_files() {
+            true => u64::from(config.cache_files) + 1,
+            false => 0,
+        };
         let own = OWN
             .saturating_add(tube)
+            .saturating_add(cache)
             .saturating_add(listeners)
             .saturating_add(status)
             .saturating_add(directories);
@@ -75,7 +81,7 @@ mod tests {
         let mut config = Config::default();
         config.settle();
         let first = Descriptors::of(&config, 1);
-        assert_eq!((first.need, first.own), (2 * 128 + 19, 19));
+        assert_eq!((first.need, first.own), (2 * 128 + 84, 84));
         config.site.uploads = vec![UploadRule::parse("/inbox 1MiB").unwrap()];
         assert_eq!(Descriptors::of(&config, 1).need, first.need + 16 + 2 + 2);
         config.site.scripts = vec![ScriptRule::parse("/cgi-bin").unwrap()];

@@ -160,6 +160,12 @@ impl Config {
         }
     }
 
+    /// Files are kept open for who asks next.
+    #[must_use]
+    pub fn keeps_files(&self) -> bool {
+        self.cache_files > 0 && self.cache_bytes > 0
+    }
+
     /// Directories are listed, by one site at least.
     #[must_use]
     pub fn lists(&self) -> bool {

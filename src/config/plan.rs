@@ -559,9 +559,9 @@ mod tests {
         assert_eq!((error.code, error.place.as_str()), (78, "memory.total"));
         assert_eq!(
             error.what,
-            "1048576 bytes do not hold 1 connection: 5569309 are fixed, 291916 for the connection"
+            "1048576 bytes do not hold 1 connection: 5573405 are fixed, 291916 for the connection"
         );
-        let smallest = 5_569_309 + 291_916;
+        let smallest = 5_573_405 + 291_916;
         assert!(
             error
                 .cure

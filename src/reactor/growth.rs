@@ -187,7 +187,12 @@ impl<N: Net> Reactor<N> {
         let Some(slot) = self.slots.get(index) else {
             return;
         };
-        let granted = self.net.resize(&slot.socket, grown.side, size);
+        // Where nobody says what a queue holds (before Linux 4.12) nothing could be taken back.
+        let is_told = self.net.charged(&slot.socket, grown.side) != u32::MAX;
+        let granted = match is_told {
+            true => self.net.resize(&slot.socket, grown.side, size),
+            false => None,
+        };
         let granted = granted.unwrap_or(0).min(size);
         grown.fixed = granted < size; // of a unix socket, or the system has a cap
         grown.held = grown.held.max(granted.saturating_sub(usual));

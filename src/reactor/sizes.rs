@@ -16,7 +16,7 @@ use crate::helper::credentials;
 use crate::report::access::Access;
 use crate::report::sink;
 use crate::site::cache::Cache;
-use crate::site::{SHELF_BYTES, Work};
+use crate::site::{PATH_ROOM_BYTES, SHELF_BYTES, Work};
 
 /// struct epoll_event, where it is not packed.
 const EPOLL_EVENT_BYTES: usize = 16;
@@ -46,7 +46,8 @@ pub fn sizes() -> Sizes {
             fixed("timer wheel", "reactor", Timers::bytes_fixed()),
             fixed("scratch", "reactor", kernel::SCRATCH_BYTES),
             fixed("peek", "reactor", PEEK_BYTES),
-            fixed("seen paths", "site", Cache::bytes_fixed()),
+            fixed("beside the cache", "site", Cache::bytes_fixed()),
+            fixed("path of a request", "site", PATH_ROOM_BYTES),
             fixed("credentials", "helper", credentials::BYTES),
             fixed("log ring", "report", sink::RING_BYTES),
         ],

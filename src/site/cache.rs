@@ -91,7 +91,7 @@ impl Cache {
     /// What there is beside places and arena, bytes.
     #[must_use]
     pub const fn bytes_fixed() -> usize {
-        SEEN * size_of::<(u32, Ms)>()
+        SEEN * size_of::<(u32, Ms)>() + Eyes::BYTES
     }
 
     /// By what the kernel says what has changed: to be watched, and then [`Cache::look`] called.

@@ -26,7 +26,7 @@ const FRONT_BYTES: usize = 512;
 /// What stands for a path.
 enum Shown {
     /// A file, and which index it is if it is one.
-    File(Opened, Option<u8>),
+    File(Opened, Option<u16>),
     /// The names in the directory.
     Names,
 }
@@ -208,7 +208,7 @@ impl Host {
     }
 
     /// The last name of what is shown: that of the index, or of the path.
-    fn shown_name<'n>(&'n self, index: Option<u8>, asked: &'n Asked) -> &'n [u8] {
+    fn shown_name<'n>(&'n self, index: Option<u16>, asked: &'n Asked) -> &'n [u8] {
         let index = index.and_then(|index| self.index.get(usize::from(index)));
         index.map_or(asked.clean.name(), |name| name.as_bytes())
     }
@@ -345,7 +345,7 @@ impl Host {
     /// itself is looked at: where there is an index, and that is nearly always, one way suffices.
     fn index_of(&self, names: &[u8], walk: &mut Walk<'_>) -> Result<Shown, Refusal> {
         let hides = self.dotfiles == Dotfiles::Hide;
-        for (name, index) in self.index.iter().zip(0..) {
+        for (name, index) in self.index.iter().zip(0_u16..) {
             if hides && path::is_hidden_name(name.as_bytes()) {
                 continue;
             }

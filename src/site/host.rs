@@ -224,7 +224,9 @@ impl Host {
             }
             Method::Put => self.put(question, asked, reply),
             Method::Delete => {
-                means.cache.clear();
+                if self.is_changeable(asked.path()) {
+                    means.cache.clear();
+                }
                 self.delete(question, asked, reply)
             }
             Method::Options

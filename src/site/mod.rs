@@ -128,6 +128,9 @@ pub struct Site {
     asked: Asked,
 }
 
+/// What the path of the request that is being answered takes, bytes.
+pub const PATH_ROOM_BYTES: usize = size_of::<Asked>();
+
 /// What the shelf of listings takes, bytes.
 pub const SHELF_BYTES: usize = Shelf::BYTES;
 

@@ -28,7 +28,9 @@ const CHANGES: u32 = libc::IN_MODIFY
     | libc::IN_DELETE_SELF
     | libc::IN_MOVE_SELF
     | libc::IN_ONLYDIR
-    | libc::IN_ONESHOT;
+    | libc::IN_ONESHOT
+    // Who is watched already is so without a moment in which it is not.
+    | libc::IN_MASK_ADD;
 /// The fixed part of `struct inotify_event`: four numbers of 32 bits (inotify(7)).
 const HEAD_BYTES: usize = 16;
 /// Room for some events at least: the longest has a name of 255 bytes.
@@ -41,7 +43,9 @@ pub struct Watch(i32);
 /// What an event says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Told {
-    /// Something has changed in this directory, and its watch is gone.
+    /// Something has changed in this directory, and its watch is gone or about to go. It is said
+    /// twice: with the change, and when the watch is gone. Between the two [`watch`] still answers
+    /// with the old one, which tells nothing any more.
     Changed(Watch),
     /// There was more than the queue holds: anything may have changed.
     Lost,
@@ -98,7 +102,7 @@ pub fn read(queue: BorrowedFd<'_>, into: &mut [u8]) -> io::Result<usize> {
     })
 }
 
-/// What the events in `bytes` say. What is cut off or of no interest says nothing.
+/// What the events in `bytes` say. What is cut off says nothing.
 pub fn told(bytes: &[u8]) -> impl Iterator<Item = Told> {
     let mut rest = bytes;
     let events = std::iter::from_fn(move || {
@@ -110,11 +114,9 @@ pub fn told(bytes: &[u8]) -> impl Iterator<Item = Told> {
         rest = behind.get(name_bytes..)?;
         Some((watch, mask))
     });
-    events.filter_map(|(watch, mask)| match mask {
-        _ if mask & libc::IN_Q_OVERFLOW != 0 => Some(Told::Lost),
-        // Only that the watch is gone.
-        _ if mask & !(libc::IN_IGNORED | libc::IN_ISDIR) == 0 => None,
-        _ => Some(Told::Changed(Watch(watch))),
+    events.map(|(watch, mask)| match mask {
+        _ if mask & libc::IN_Q_OVERFLOW != 0 => Told::Lost,
+        _ => Told::Changed(Watch(watch)),
     })
 }
 
@@ -164,7 +166,7 @@ mod tests {
             assert_eq!(watch(queue.as_fd(), root.as_fd()).unwrap(), first);
             assert_eq!(all(&queue), [], "{what}");
             change();
-            assert_eq!(all(&queue), [Told::Changed(first)], "{what}");
+            assert_eq!(all(&queue), [Told::Changed(first); 2], "{what}");
             std::fs::write(dir.path("other"), what).unwrap();
             assert_eq!(all(&queue), [], "once: {what}");
         }
@@ -179,7 +181,7 @@ mod tests {
         forget(queue.as_fd(), gone);
         forget(queue.as_fd(), gone);
         std::fs::write(dir.path("f"), "1").unwrap();
-        assert_eq!(all(&queue), []);
+        assert_eq!(all(&queue), [Told::Changed(gone)], "that it is gone");
         let file = std::fs::File::open(dir.path("f")).unwrap();
         let error = watch(queue.as_fd(), file.as_fd()).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::ENOTDIR));
@@ -204,7 +206,8 @@ mod tests {
             event(2, libc::IN_DELETE_SELF, b""),
         ]
         .concat();
-        let whole = [Told::Changed(Watch(1)), Told::Lost, Told::Changed(Watch(2))];
+        let changed = |watch| Told::Changed(Watch(watch));
+        let whole = [changed(1), changed(1), Told::Lost, changed(2)];
         assert_eq!(told(&bytes).collect::<Vec<_>>(), whole);
         for end in 0..bytes.len() {
             let seen: Vec<_> = told(&bytes[..end]).collect();

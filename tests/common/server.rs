@@ -172,11 +172,14 @@ impl Server {
         socket_descriptors(self.pid()).saturating_sub(self.idle_sockets)
     }
 
+    /// What is open that was not while nobody was connected.
+    pub(crate) fn opened(&self) -> usize {
+        descriptors(self.pid()).saturating_sub(self.idle_descriptors)
+    }
+
     /// Waits until every slot is home, and every file is closed.
     pub(crate) fn comes_home(&self) {
-        eventually("every slot comes home", || {
-            descriptors(self.pid()) <= self.idle_descriptors
-        });
+        eventually("every slot comes home", || self.opened() == 0);
     }
 
     /// Waits until a line of its log begins so.

@@ -9,7 +9,7 @@ use crate::config::{CACHE_DIRECTORIES, Config};
 /// What the cache of files takes, if there is one.
 pub(super) fn lines(config: &Config, sizes: &Sizes) -> Vec<Line> {
     let (files, bytes) = (config.cache_files.into(), config.cache_bytes.into());
-    if files == 0 || bytes == 0 {
+    if !config.keeps_files() {
         return vec![];
     }
     let own = wide(sizes.cached_bytes);

@@ -42,7 +42,7 @@ pub(in crate::site) struct Known {
     /// There is more than one to choose from; else the client's taste does not matter.
     pub(in crate::site) varies: bool,
     /// It is this index of the site.
-    pub(in crate::site) index: Option<u8>,
+    pub(in crate::site) index: Option<u16>,
     /// A rule of scripts is about it: it is nobody's to see.
     pub(in crate::site) is_source: bool,
 }

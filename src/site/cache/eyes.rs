@@ -44,15 +44,19 @@ impl Marks {
 pub(in crate::site) struct Eyes {
     queue: Option<OwnedFd>,
     watched: [Cell<Option<Watch>>; MARKS],
-    /// Events that were read, and how many bytes of them.
-    room: Box<[u8; inotify::ROOM_BYTES]>,
+    /// Where events are read into.
+    room: Vec<u8>,
 }
 
 impl Eyes {
+    /// What they take, bytes.
+    pub(super) const BYTES: usize = size_of::<Self>() + inotify::ROOM_BYTES;
+
     /// They see nothing where the kernel has no inotify for us.
     pub(super) fn open() -> Self {
         Self {
             queue: inotify::queue().ok(),
+            room: vec![0; inotify::ROOM_BYTES],
             ..Self::shut()
         }
     }
@@ -62,7 +66,7 @@ impl Eyes {
         Self {
             queue: None,
             watched: [const { Cell::new(None) }; MARKS],
-            room: Box::new([0; inotify::ROOM_BYTES]),
+            room: Vec::new(),
         }
     }
 
@@ -114,7 +118,7 @@ impl Eyes {
     /// `None`: there are no more.
     pub(super) fn look(&mut self) -> Option<Option<Marks>> {
         let queue = self.queue.as_ref()?;
-        let bytes = inotify::read(queue.as_fd(), &mut self.room[..]).ok()?;
+        let bytes = inotify::read(queue.as_fd(), &mut self.room).ok()?;
         let mut changed = Marks::NONE;
         for told in inotify::told(self.room.get(..bytes).unwrap_or_default()) {
             let Told::Changed(watch) = told else {
