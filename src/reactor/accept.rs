@@ -171,6 +171,10 @@ impl<N: Net> Reactor<N> {
         };
         self.counters.accept();
         self.addresses.add(counted);
+        if self.cache.due().is_some() {
+            // Who connects after a change sees it, however long this turn takes.
+            self.cache.look();
+        }
         self.drive(index, turn);
         self.newcomers.push((index, generation));
     }

@@ -287,9 +287,6 @@ impl<N: Net> Reactor<N> {
         }
         self.cache.expire(now);
         self.relieve(&turn);
-        if self.door.is_ready(now) {
-            self.cache.look(); // who connects after a change sees it, however long the turn was
-        }
         self.accept(&turn);
         self.stop_if_due(&turn);
         self.herald.beat(now);
