@@ -36,7 +36,13 @@ impl Supervisor {
     /// Waits for the next message.
     pub(crate) fn hears(&self) -> String {
         let mut room = [0; 500];
-        let count = self.socket.recv(&mut room).expect("a message");
+        // With a timeout the kernel does not begin it anew after a signal.
+        let count = loop {
+            match self.socket.recv(&mut room) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                received => break received.expect("a message"),
+            }
+        };
         String::from_utf8(room[..count].to_vec()).expect("words")
     }
 
