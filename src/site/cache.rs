@@ -2,13 +2,13 @@
 //!
 //! Owns [`Cache`]: an arena of bytes, a fixed number of places, and who is let in. It must not look
 //! for a file, choose a coding, or decide who may ask: rules are asked before it, each time.
-//! Invariants: nothing in it is older than [`KEEP_MS`]; what stands in a directory that the kernel
+//! Invariants: nothing in it is older than `KEEP_MS`; what stands in a directory that the kernel
 //! says has changed is gone before the next event of the loop is looked at; after [`Cache::new`]
-//! nothing is allocated; an open file that nobody asks for is closed after [`KEEP_MS`], so that a
+//! nothing is allocated; an open file that nobody asks for is closed after `KEEP_MS`, so that a
 //! file system can be unmounted and the blocks of a removed file come free.
 //!
 //! Places and arena are rings: the oldest makes room. Only what is asked for twice within
-//! [`KEEP_MS`] gets in, so that who reads a whole site leaves what others ask for.
+//! `KEEP_MS` gets in, so that who reads a whole site leaves what others ask for.
 
 mod entry;
 mod eyes;

@@ -124,7 +124,7 @@ pub fn resize_receive_buffer(fd: BorrowedFd<'_>, bytes: u32) -> io::Result<u32> 
 
 /// Sets another send buffer later on; the size that it has now, which net.core.wmem_max and the
 /// scale of the peer's window cap. What is queued beyond a smaller size stays until it is
-/// acknowledged. From then on it takes no more than [`UNSENT_BYTES`] that cannot be sent yet
+/// acknowledged. From then on it takes no more than `UNSENT_BYTES` that cannot be sent yet
 /// (TCP_NOTSENT_LOWAT, Linux 3.12), so that the queue of a peer that reads no more gets short.
 ///
 /// # Errors
