@@ -331,7 +331,7 @@ def held_most(wanted):
 
     adieu and lighttpd want two descriptors for each slot.
     """
-    return min(wanted, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2 - SPARE_SLOTS - 20)
+    return min(wanted, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2 - SPARE_SLOTS - 60)
 
 
 def read_calls(text):
