@@ -255,6 +255,23 @@ fn who_is_gone_by_the_end_of_its_first_visit_is_never_watched() {
 }
 
 #[test]
+fn who_takes_the_slot_of_somebody_in_the_same_turn_is_watched_as_itself() {
+    let mut reactor = reactor(1, 1);
+    for client in [1, 2] {
+        reactor.net().accepts.push_back(from(client));
+    }
+    reactor.net().receives.push_back(Ok(Vec::new())); // the first has gone at once
+    reactor.turn().unwrap();
+    let generation = reactor.slots.generation(0);
+    let token = Token::Slot {
+        index: 0,
+        generation,
+    };
+    assert_eq!(reactor.net().registered, [token]);
+    reactor.check();
+}
+
+#[test]
 fn accepting_rests_when_descriptors_run_out_and_goes_on_by_itself() {
     let mut reactor = reactor(4, 4);
     let emfile = 24;

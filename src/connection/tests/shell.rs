@@ -54,6 +54,36 @@ fn the_size_of_an_answer_is_that_of_its_bytes() {
     }
 }
 
+/// Offers the next request of `p` a file of this size.
+fn offer(p: &mut Peer, file: u64) -> Taken {
+    let mut fields = [NO_FIELD; FIELDS_MAX];
+    let request = p.c.request(&p.input, &mut fields, &p.limits);
+    let verdict = request.unwrap().verdict;
+    let turn = Turn {
+        now: Ms(p.now),
+        wall: None,
+        limits: &p.limits,
+        stopping: false,
+    };
+    let mut reply = p.c.reply(&mut p.output);
+    reply.status(Status::OK);
+    p.c.answered(&verdict, reply, Content::File(file), &p.input, &turn)
+}
+
+#[test]
+fn a_small_file_without_room_behind_others_waits_and_a_large_one_does_not() {
+    for (bytes_less, waits) in [(1000, true), (0, false)] {
+        let mut p = Peer::new();
+        p.recv(&[GET, GET].concat());
+        assert!(matches!(offer(&mut p, 2000), Taken::Yes { .. }));
+        p.c.inlined(2000);
+        let half = u64::try_from(p.output.len()).unwrap();
+        // With its head it fits a half of its own, or none.
+        let taken = offer(&mut p, half - bytes_less);
+        assert_eq!(taken == Taken::Later, waits, "{taken:?}");
+    }
+}
+
 #[test]
 fn a_refusal_has_a_size_too_and_says_when_to_come_again() {
     let mut p = Peer::verifying(GET);

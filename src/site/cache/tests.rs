@@ -240,6 +240,38 @@ fn clients_of_different_taste_get_their_own() {
 }
 
 #[test]
+fn tastes_whose_hashes_meet_are_not_mixed_up() {
+    let mut asked = Asked::new();
+    for coding in ["br", "zst", "gz"] {
+        fs::write(asked.folder.path(&format!("d/f.txt.{coding}")), coding).unwrap();
+    }
+    let mut tastes = vec![(String::new(), "old")];
+    for [first, second, third] in [
+        ["br", "zstd", "gzip"],
+        ["zstd", "gzip", "br"],
+        ["gzip", "br", "zstd"],
+        ["br", "gzip", "zstd"],
+        ["zstd", "br", "gzip"],
+        ["gzip", "zstd", "br"],
+    ] {
+        let body = match first {
+            "zstd" => "zst",
+            "gzip" => "gz",
+            other => other,
+        };
+        tastes.push((format!("{first}, {second};q=0.8, {third};q=0.5"), body));
+        tastes.push((format!("{first}, {second};q=0.8, {third};q=0"), body));
+        tastes.push((format!("{first}, {second};q=0, {third};q=0"), body));
+    }
+    // Sixteen slots of the index for some twenty tastes.
+    for (taste, body) in tastes.iter().chain(&tastes).chain(tastes.iter().rev()) {
+        for _ in 0..3 {
+            assert_eq!(asked.get("/d/f.txt", taste).1, *body, "{taste}");
+        }
+    }
+}
+
+#[test]
 fn an_index_that_appears_is_shown() {
     let mut asked = Asked::new();
     fs::write(asked.folder.path("d/index.htm"), "second").unwrap();
@@ -282,7 +314,8 @@ fn what_the_kernel_does_not_tell_is_old_for_a_second_at_most() {
 #[test]
 fn the_oldest_makes_room_and_no_bytes_are_mixed_up() {
     let mut asked = Asked::new();
-    // Three fit the arena, four the places; some are too large for their bytes to be kept.
+    // Three fit the arena, eight the places; some are too large for their bytes to be kept.
+    asked.cache = Cache::new(8, 8192, 2000);
     for n in 0..10 {
         let text = n.to_string().repeat(if n % 4 == 3 { 5000 } else { 1900 });
         fs::write(asked.folder.path(&format!("{n}")), text).unwrap();
