@@ -218,7 +218,16 @@ pub(super) fn answer(
     cache: &mut Cache,
 ) -> (u16, String, Content) {
     let limits = Limits::new();
-    let turn = turn(&limits);
+    answer_in(site, request, cache, &turn(&limits))
+}
+
+/// The same in this turn.
+pub(super) fn answer_in(
+    site: &mut Site,
+    request: &Request<'_>,
+    cache: &mut Cache,
+    turn: &Turn<'_>,
+) -> (u16, String, Content) {
     let mut buffer = [0; 8192];
     let mut reply = Reply::new(&mut buffer);
     let means = Means {
@@ -234,7 +243,7 @@ pub(super) fn answer(
         &Client::Unix,
         means,
         &mut credentials,
-        &turn,
+        turn,
         &mut reply,
     );
     assert!(!reply.overflowed());

@@ -1,9 +1,11 @@
 //! What is kept, for how long, and what the kernel says about it.
 
-use super::super::tests::{Folder, answer, config, verdict};
+use super::super::tests::{Folder, answer, answer_in, config, turn, verdict};
 use super::super::{Content, Site, Source};
 use super::{Cache, KEEP_MS};
 use crate::connection::head::{Field, Framing, Method, Request, Target, Version};
+use crate::connection::limits::Limits;
+use crate::connection::time::Turn;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
@@ -272,6 +274,33 @@ fn tastes_whose_hashes_meet_are_not_mixed_up() {
 }
 
 #[test]
+fn a_clock_that_is_lost_makes_tags_weak_again() {
+    let mut asked = Asked::new();
+    asked.warm("/d/f.txt", "");
+    let request = Request {
+        method: Method::Get,
+        target: Target::Path {
+            path: b"/d/f.txt",
+            query: None,
+        },
+        host: b"device",
+        fields: &[],
+        verdict: verdict(Method::Get, Framing::None, Version::Http11),
+    };
+    let limits = Limits::new();
+    let known = turn(&limits);
+    let lost = Turn {
+        wall: None,
+        ..turn(&limits)
+    };
+    for (turn, weak) in [(&known, false), (&lost, true), (&known, false)] {
+        let (_, head, content) = answer_in(&mut asked.site, &request, &mut asked.cache, turn);
+        assert_eq!(head.contains("ETag: W/"), weak, "{head}");
+        assert!(matches!(content, Content::File(part) if !part.source.is_own()));
+    }
+}
+
+#[test]
 fn an_index_that_appears_is_shown() {
     let mut asked = Asked::new();
     fs::write(asked.folder.path("d/index.htm"), "second").unwrap();
@@ -314,23 +343,33 @@ fn what_the_kernel_does_not_tell_is_old_for_a_second_at_most() {
 #[test]
 fn the_oldest_makes_room_and_no_bytes_are_mixed_up() {
     let mut asked = Asked::new();
-    // Three fit the arena, eight the places; some are too large for their bytes to be kept.
-    asked.cache = Cache::new(8, 8192, 2000);
-    for n in 0..10 {
-        let text = n.to_string().repeat(if n % 4 == 3 { 5000 } else { 1900 });
-        fs::write(asked.folder.path(&format!("{n}")), text).unwrap();
+    // There are places for all and bytes for some; a few are too large for theirs to be kept.
+    asked.cache = Cache::new(32, 8192, 2000);
+    let bytes = |n: u8| {
+        if n % 4 == 3 {
+            5000
+        } else {
+            300 + 70 * usize::from(n)
+        }
+    };
+    for n in 0..20 {
+        let text = char::from(b'a' + n).to_string().repeat(bytes(n));
+        fs::write(asked.folder.path(&n.to_string()), text).unwrap();
     }
     let mut kept = 0;
-    for round in 0..300_u32 {
-        let n = round.wrapping_mul(2_654_435_761) >> 16 & 7;
+    for round in 0..300_u16 {
+        // Each is asked for four times, now these, now those.
+        let n = u8::try_from((round / 4 * 7 + round % 2 * 3) % 20).unwrap();
         let (status, body, from_cache) = asked.get(&format!("/{n}"), "");
-        assert_eq!(status, 200);
-        assert!(
-            body.bytes()
-                .all(|byte| char::from(byte) == char::from_digit(n, 10).unwrap())
-        );
-        assert_eq!(body.len(), if n % 4 == 3 { 5000 } else { 1900 });
+        assert_eq!((status, body.len()), (200, bytes(n)));
+        assert!(body.bytes().all(|byte| byte == b'a' + n), "{n}");
         kept += u32::from(from_cache);
+        // No bytes of a file could pass for the path of another.
+        let entries = asked.cache.places.iter().flatten();
+        let mut ranges: Vec<_> = entries.map(|e| e.at..e.at + e.bytes()).collect();
+        ranges.sort_by_key(|range| range.start);
+        let apart = ranges.windows(2).all(|two| two[0].end <= two[1].start);
+        assert!(apart, "{ranges:?}");
     }
     assert!(kept > 50, "{kept} of 300");
 }
