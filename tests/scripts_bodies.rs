@@ -189,6 +189,7 @@ fn bodies_beyond_their_bounds_are_refused_and_nobodys_send_fails() {
     // At once, before the body comes.
     let mut stream = asking(&server, &head("POST", "/cgi-bin/echo", "", 200_001));
     assert_eq!(one(&hear(&mut stream)).status, 413);
+    drop(stream);
     // Nobody was started for them.
     let stopped = ends(server);
     let scripts = stopped.counter("scripts");
@@ -291,6 +292,7 @@ fn an_expectation_is_met_when_the_body_is_wanted() {
     let request = post("/cgi-bin/echo", expect, b"12345");
     assert_eq!(ask(&mut stream, &request).body, b"12345");
     is_kept(&mut stream);
+    drop(stream);
     // What would be refused is refused instead.
     for (target, bytes, status) in [
         ("/cgi-bin/echo", 100_001, 413),

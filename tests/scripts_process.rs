@@ -201,6 +201,8 @@ fn a_server_that_stops_lets_its_scripts_finish() {
         // This one was promised to stay, and could not be told.
         assert_eq!(read(&mut begins).body, b"begun, done");
         assert_eq!(hear(&mut begins).end, End::Fin);
+        // Else the server would give them the time of a goodbye.
+        drop((half, queued, waits, begins));
         let stopped = server.ends();
         assert_eq!(stopped.counter("close.stopped"), 0, "{stopped:?}");
         all_end(&[starter]);
