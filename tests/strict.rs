@@ -469,7 +469,8 @@ fn long_heads_are_refused() {
         431,
         [chunked(&[b"0\r\n", &b"T: u\r\n".repeat(900)[..]].concat())],
     );
-    strict.takes(&[200], [field(1, 8000), field(8000, 1), many(99)]);
+    strict.takes(&[200], [field(1, 8000), field(8000, 1)]);
+    strict.takes(&[200], [23, 24, 99].map(many));
     strict.peace();
 }
 

@@ -220,7 +220,9 @@ impl Connection {
         }
     }
 
-    pub(super) fn until(&self, limits: &Limits) -> Ms {
+    /// When to call [`Connection::tick`] at the latest; it is in [`Need`], too.
+    #[must_use]
+    pub fn until(&self, limits: &Limits) -> Ms {
         match state::deadline(self.state) {
             Deadline::Linger if self.shut => match self.teardown {
                 Teardown::SoLinger => self.deadline,

@@ -345,7 +345,7 @@ impl<N: Net> Reactor<N> {
 
 /// A deadline is looked at with all that counts.
 fn unless_due<S>(look: Look, slot: &Slot<S>, turn: &Turn<'_>) -> Look {
-    match turn.now >= slot.connection.need(turn.limits).until {
+    match turn.now >= slot.connection.until(turn.limits) {
         true => Look::Whole,
         false => look,
     }

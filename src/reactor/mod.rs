@@ -48,7 +48,7 @@ use crate::config::{Config, StartError};
 use crate::connection::limits::Limits;
 use crate::connection::state::Teardown;
 use crate::connection::time::{Ms, Turn, Wall};
-use crate::connection::{Read, Write};
+use crate::connection::{Need, Read, Write};
 use crate::helper::credentials::Credentials;
 use crate::report::access::Access;
 use crate::report::counters::Counters;
@@ -333,9 +333,11 @@ impl<N: Net> Reactor<N> {
                 slot.ready.write |= event.writable;
                 slot.ready.closed |= event.read_closed;
                 // Nobody reads from or sends to it while a script or a verdict takes its time.
-                let need = slot.connection.need(turn.limits);
-                let is_deaf = (need.read, need.write) == (Read::Nothing, Write::Nothing);
-                if event.broken && (is_deaf || slot.script().is_some()) {
+                let is_deaf =
+                    |need: Need| (need.read, need.write) == (Read::Nothing, Write::Nothing);
+                if event.broken
+                    && (slot.script().is_some() || is_deaf(slot.connection.need(turn.limits)))
+                {
                     slot.connection.broken(turn);
                 }
                 self.drive(index, turn);

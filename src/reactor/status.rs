@@ -82,19 +82,15 @@ impl Showings {
 
     /// Writes the head of an answer about the status, or of one that there is no place for it.
     /// Whatever else the site has made is as before.
-    pub(super) fn begin(
-        &self,
-        made: site::Content,
-        of_socket: bool,
-        reply: &mut Reply<'_>,
-    ) -> site::Content {
-        let site::Content::Status(form) = made else {
-            return made;
+    pub(super) fn begin(&self, made: &mut site::Content, of_socket: bool, reply: &mut Reply<'_>) {
+        let site::Content::Status(form) = *made else {
+            return;
         };
         if !BUILT || self.vacancy(of_socket).is_none() {
             reply.status(Status::SERVICE_UNAVAILABLE);
             reply.field_number("Retry-After", RETRY_AFTER_S);
-            return site::Content::Page;
+            *made = site::Content::Page;
+            return;
         }
         reply.status(Status::OK);
         reply.field("Content-Type", form.media_type());
@@ -103,7 +99,6 @@ impl Showings {
         if form == Form::Page {
             reply.field("Content-Security-Policy", POLICY);
         }
-        made
     }
 
     fn get_mut(&mut self, at: u16) -> Option<&mut Showing> {

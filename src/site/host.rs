@@ -271,7 +271,13 @@ impl Host {
     }
 
     /// What the site adds to an answer: the page of a refusal, and its further fields.
-    fn dress(&self, content: Content, path: &[u8], shown: &[u8], reply: &mut Reply<'_>) -> Content {
+    fn dress(
+        &self,
+        mut content: Content,
+        path: &[u8],
+        shown: &[u8],
+        reply: &mut Reply<'_>,
+    ) -> Content {
         if matches!(
             content,
             Content::Store(_) | Content::Script(_) | Content::NoPlace | Content::Status(_)
@@ -280,13 +286,20 @@ impl Host {
             return content;
         }
         self.write_fields(|index| self.has_field(index, path, shown), reply);
-        self.with_page(content, reply)
+        self.with_page(&mut content, reply);
+        content
     }
 
     /// The same at the end of an upload, for which the fields were chosen at its beginning.
-    pub(super) fn finish(&self, content: Content, marks: u128, reply: &mut Reply<'_>) -> Content {
+    pub(super) fn finish(
+        &self,
+        mut content: Content,
+        marks: u128,
+        reply: &mut Reply<'_>,
+    ) -> Content {
         self.write_fields(|index| mark(index) & marks != 0, reply);
-        self.with_page(content, reply)
+        self.with_page(&mut content, reply);
+        content
     }
 
     /// The fields that an answer about this path has: a bit for each. Behind the 128th there are
@@ -318,21 +331,13 @@ impl Host {
         }
     }
 
-    /// The page of the site for a refusal, if it has one.
-    fn with_page(&self, content: Content, reply: &mut Reply<'_>) -> Content {
+    /// A refusal has the page of the site, if that has one.
+    fn with_page(&self, content: &mut Content, reply: &mut Reply<'_>) {
         let status = reply.current_status().code();
-        match content {
-            Content::Page if status >= 400 => self.own_page(status, reply).unwrap_or(Content::Page),
-            Content::Page
-            | Content::Nothing
-            | Content::Empty
-            | Content::File(_)
-            | Content::Pieces(_)
-            | Content::Later(_)
-            | Content::Store(_)
-            | Content::Script(_)
-            | Content::NoPlace
-            | Content::Status(_) => content,
+        if matches!(content, Content::Page) && status >= 400 {
+            if let Some(page) = self.own_page(status, reply) {
+                *content = page;
+            }
         }
     }
 
