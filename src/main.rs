@@ -25,7 +25,7 @@ fn run() -> Result<u8, StartError> {
         Command::Help => cli::say(&cli::help())?,
         Command::Version => cli::say(&cli::version(teardown::name(teardown::BUILT)))?,
         Command::Test(setup) => {
-            let checked = reactor::check(&setup.config);
+            let checked = service::check(&setup.config);
             checked.map_err(|error| setup.origins.locate(error))?;
             cli::say(&setup.to_string())?;
         }

@@ -31,6 +31,16 @@ use inherited::Inherited;
 use pidfile::Pidfile;
 use predecessor::Predecessor;
 
+/// Looks for what `config` names without opening any of it for good, as `-t` does.
+///
+/// # Errors
+/// A [`StartError`] for the first that is not there.
+pub fn check(config: &Config) -> Result<(), StartError> {
+    user::named(&config.service.user, "service.user")?;
+    user::named(&config.unix_owner, "listen.unix_owner")?;
+    reactor::check(config)
+}
+
 /// Starts the server and runs it until it is stopped.
 ///
 /// # Errors
@@ -75,7 +85,7 @@ fn run(
     if handed_over {
         log::info!("LISTEN_FDS: listen.address is not used, but what was handed over");
     }
-    let mut pidfile = Pidfile::open(&config.service.pidfile)?;
+    let mut pidfile = Pidfile::open(&config.service.pidfile, predecessor.is_some())?;
     user::give_up(&config.service.chroot, user)?;
     // From here on nothing is opened that the server could not open again.
     sink::direct(config)?;

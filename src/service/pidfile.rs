@@ -2,11 +2,16 @@
 //!
 //! Owns that file. It must not trust what stands in it, nor take another file for it. Invariants:
 //! it is opened while the server may still do so and written when the server serves, so that a
-//! start that fails changes no number in it; at the end it is removed or emptied only while it has
-//! our own number, and not by a server that has a successor.
+//! start that fails changes no number in it; the number of a server that lives is replaced by its
+//! successor only; at the end it is removed or emptied only while it has our own number, and not by
+//! a server that has a successor.
+//!
+//! Who serves has a mark in it, at its own number: so a number that a dead server has left, and that
+//! another process has now, is not taken for a server. Of two that start at once neither serves yet,
+//! and the second number stays.
 
 use crate::config::StartError;
-use crate::sys::outlet;
+use crate::sys::{mark, outlet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::os::fd::AsFd;
@@ -29,11 +34,12 @@ pub(super) struct Pidfile {
 
 impl Pidfile {
     /// Opens the file at `path`, and makes it where there is none; an empty path is none. What
-    /// stands in it stays.
+    /// stands in it stays. `succeeds`: this server takes over from whose number it has.
     ///
     /// # Errors
-    /// It cannot be opened, is no regular file, or has something else in it than a number.
-    pub(super) fn open(path: &str) -> Result<Option<Self>, StartError> {
+    /// It cannot be opened, is no regular file, has something else in it than a number, or that of
+    /// another server, which serves.
+    pub(super) fn open(path: &str, succeeds: bool) -> Result<Option<Self>, StartError> {
         if path.is_empty() {
             return Ok(None);
         }
@@ -58,6 +64,13 @@ impl Pidfile {
             let what = "there is something else in it than the number of a process";
             return Err(fault(path, what, OTHER));
         }
+        if let Some(number) = number(&before).filter(|_| !succeeds)
+            && mark::is_set(file.as_fd(), number).unwrap_or(false)
+        {
+            let what = format!("process {number} serves, and has its number in it");
+            let cure = "stop that server first, or name another file";
+            return Err(fault(path, &what, cure));
+        }
         Ok(Some(Self {
             file,
             path: PathBuf::from(path),
@@ -74,6 +87,8 @@ impl Pidfile {
             Ok(()) => self.is_new = false,
             Err(error) => log::warn!("service.pidfile: our number is not in it: {error}"),
         }
+        // Where a file system has no marks, nobody sees that we serve.
+        let _ = mark::set(self.file.as_fd(), std::process::id());
     }
 
     /// The server ends: removes the file; where the server may not any more, empties it.
@@ -102,6 +117,11 @@ impl Drop for Pidfile {
 /// Our number, as it stands in the file.
 fn own() -> String {
     format!("{}\n", std::process::id())
+}
+
+/// The number that these bytes are.
+fn number(bytes: &[u8]) -> Option<u32> {
+    std::str::from_utf8(bytes).ok()?.trim_end().parse().ok()
 }
 
 /// What stands in it, as far as it matters.
@@ -144,7 +164,9 @@ mod tests {
         }
 
         fn open(&self) -> Pidfile {
-            Pidfile::open(self.0.to_str().unwrap()).unwrap().unwrap()
+            Pidfile::open(self.0.to_str().unwrap(), false)
+                .unwrap()
+                .unwrap()
         }
 
         fn text(&self) -> Option<String> {
@@ -221,7 +243,7 @@ mod tests {
         let place = Place::new("mistyped");
         for text in ["[site]\n", "12 34\n", "-1\n", &"x".repeat(300)] {
             fs::write(&place.0, text).unwrap();
-            let error = Pidfile::open(place.0.to_str().unwrap()).unwrap_err();
+            let error = Pidfile::open(place.0.to_str().unwrap(), false).unwrap_err();
             assert!(error.what.contains("something else in it"), "{error}");
             assert_eq!(place.text().unwrap(), text);
         }
@@ -229,7 +251,7 @@ mod tests {
 
     #[test]
     fn what_is_no_file_is_refused() {
-        assert!(Pidfile::open("").unwrap().is_none());
+        assert!(Pidfile::open("", false).unwrap().is_none());
         let place = Place::new("link");
         std::os::unix::fs::symlink("/dev/null", &place.0).unwrap();
         for path in [
@@ -238,7 +260,7 @@ mod tests {
             "/",
             "/nowhere/at/all",
         ] {
-            let error = Pidfile::open(path).unwrap_err().to_string();
+            let error = Pidfile::open(path, false).unwrap_err().to_string();
             assert!(error.starts_with(&format!("service.pidfile: cannot write {path}: ")));
         }
     }

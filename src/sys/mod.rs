@@ -16,6 +16,7 @@
 //! - [`outlet`]: files and syslog sockets that logs are written to
 //! - [`limits`]: how many files the process may open, what a program of ours may use
 //! - [`account`]: users and groups by name
+//! - [`mark`]: marks in a file that end with their process
 //! - [`privilege`]: becoming another user, another root
 //! - [`process`]: other processes of ours, and the background: fork, a session, the standard
 //!   streams, all other descriptors, the umask
@@ -57,6 +58,7 @@ pub mod inotify;
 pub mod interface;
 pub mod limits;
 mod listen;
+pub mod mark;
 pub mod memory;
 pub mod notify;
 mod options;
