@@ -68,7 +68,7 @@ impl Loop {
         let (seen, asked) = (Arc::clone(&live), Arc::clone(&stop));
         let thread = thread::spawn(move || {
             let site = Site::new(&config).expect("a site");
-            let kernel = Kernel::open(&config, Before::default()).expect("a listener");
+            let kernel = Kernel::open(&config, &mut Before::default()).expect("a listener");
             let address = kernel.addresses().next().expect("one address");
             let mut reactor = Reactor::new(kernel, site, &config, teardown);
             ready.send(address).expect("the test waits");

@@ -42,7 +42,7 @@ fn what_sendfile_refuses_is_read_and_sent() {
         },
         ..Config::default()
     };
-    let mut kernel = Kernel::open(&config, Before::default()).expect("a listener");
+    let mut kernel = Kernel::open(&config, &mut Before::default()).expect("a listener");
     let address = kernel.addresses().next().expect("one address");
     let mut client = TcpStream::connect(address).unwrap();
     client.set_read_timeout(Some(PATIENCE)).unwrap();

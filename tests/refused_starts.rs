@@ -134,7 +134,7 @@ fn a_directory_of_logs_that_may_not_be_written_to_leaves_nothing() {
             skip(NAME, "the binary is root's own");
             return;
         };
-        let what = format!("cannot open {path}: Permission denied");
+        let what = format!("cannot open file:{path}: Permission denied");
         refused(command, 1, key, &what, cure);
         is_clean(&place);
     }
@@ -161,7 +161,10 @@ fn a_user_that_may_not_write_logs_leaves_what_root_has_made() {
     let setting = format!("log.target=file:{}", place.shown("none"));
     let flags = ["-u", "54321:54321", "--set", &setting];
     let command = all_of_it(&place, &flags);
-    let what = format!("cannot open {}: Permission denied", place.shown("none"));
+    let what = format!(
+        "cannot open file:{}: Permission denied",
+        place.shown("none")
+    );
     let cure = "name a place that the server's user may write to";
     refused(command, 1, "log.target", &what, cure);
     assert_eq!(place.text("run/pid").unwrap_or_default(), "");

@@ -10,6 +10,7 @@
 //! [`READY`] and gets [`YOURS`], or before that [`ANOTHER`], if one came after it. If the stream
 //! ends without a word, the other side has ended: what is open is left to the one that remains.
 
+use super::socket_files::SocketFiles;
 use crate::config::StartError;
 use crate::sys::{privilege, rights, socket};
 use std::io::{self, ErrorKind};
@@ -59,14 +60,18 @@ pub(super) enum Asked {
 
 impl Control {
     /// Opens it at `path`, or goes on with the one of the server before.
-    pub(super) fn open(path: &Path, given: Option<OwnedFd>) -> Result<Self, StartError> {
+    pub(super) fn open(
+        path: &Path,
+        given: Option<OwnedFd>,
+        files: &mut SocketFiles,
+    ) -> Result<Self, StartError> {
         let same = |fd: &OwnedFd| match socket::bound(fd.as_fd()) {
             Ok(socket::Bound::Unix(bound)) => bound == path || is_one_file(&bound, path),
             Ok(socket::Bound::Tcp(_)) | Err(_) => false,
         };
         let opened = match given.filter(same) {
             Some(fd) => Ok(fd),
-            None => socket::bind_unix(path, MODE).and_then(|fd| {
+            None => files.bind(path, MODE).and_then(|fd| {
                 socket::listen(fd.as_fd(), BACKLOG)?;
                 Ok(fd)
             }),

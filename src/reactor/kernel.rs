@@ -11,9 +11,10 @@ mod buffers;
 
 use super::control::{Asked, Control};
 use super::descriptors::enough_descriptors;
-use super::listeners::{Given, Ids, Listeners};
+use super::listeners::{Given, Listeners};
 use super::net::{EVENTS, Event, Look, Net, Side, Token};
 use super::passing::{Passed, Passing};
+use super::socket_files::SocketFiles;
 use super::survey::Surveyor;
 use crate::config::{Config, StartError};
 use crate::connection::How;
@@ -64,8 +65,8 @@ pub struct Before {
     pub listeners: Given,
     /// The control socket of the server before.
     pub control: Option<OwnedFd>,
-    /// To whom unix sockets belong, if not to who opens them.
-    pub unix_owner: Option<Ids>,
+    /// What is made for unix sockets.
+    pub files: SocketFiles,
 }
 
 impl Kernel {
@@ -73,7 +74,7 @@ impl Kernel {
     ///
     /// # Errors
     /// A listener that cannot be had, too few descriptors, no epoll.
-    pub fn open(config: &Config, before: Before) -> Result<Self, StartError> {
+    pub fn open(config: &Config, before: &mut Before) -> Result<Self, StartError> {
         let system = |what: &str, error: &io::Error| {
             let cure = "raise the limit of open files (ulimit -n), or close what else is open";
             StartError::runtime("start", format!("{what}: {error}"), cure)
@@ -81,12 +82,14 @@ impl Kernel {
         let poll = Poll::new().map_err(|error| system("no epoll", &error))?;
         let signals = Signals::install().map_err(|error| system("no signal pipe", &error))?;
         let path = Some(&config.service.control).filter(|path| !path.is_empty());
-        let control = path.map(|path| Control::open(Path::new(path), before.control));
+        let (given, files) = (before.control.take(), &mut before.files);
+        let control = path.map(|path| Control::open(Path::new(path), given, files));
+        let given = std::mem::take(&mut before.listeners);
         let mut kernel = Self {
             poll,
             events: Events::with_capacity(EVENTS),
             signals,
-            listeners: Listeners::open(config, before.listeners, before.unix_owner)?,
+            listeners: Listeners::open(config, given, &mut before.files)?,
             control: control.transpose()?,
             surveyor: Surveyor::default(),
             passing: Passing::default(),
@@ -101,12 +104,10 @@ impl Kernel {
             (Some(kernel.signals.fd()), Token::Signals),
             (kernel.control.as_ref().map(Control::fd), Token::Control),
         ];
-        for (fd, token) in own {
-            if let Some(fd) = fd {
-                kernel
-                    .watch(fd, token, Interest::READABLE)
-                    .map_err(|error| system("epoll", &error))?;
-            }
+        for (fd, token) in own.into_iter().filter_map(|(fd, token)| Some((fd?, token))) {
+            kernel
+                .watch(fd, token, Interest::READABLE)
+                .map_err(|error| system("epoll", &error))?;
         }
         kernel.passing.prepare(config);
         enough_descriptors(config, kernel.listeners.count())?;

@@ -7,6 +7,7 @@
 
 use super::bind::{is_at, open_tcp};
 use super::listen_fault::{IN_USE, IN_USE_OTHERWISE, IN_USE_UNANSWERED, cannot_listen};
+use super::socket_files::SocketFiles;
 use crate::config::status::BUILT;
 use crate::config::{Config, Listen, Mode, StartError};
 use crate::sys::inherit;
@@ -73,11 +74,11 @@ pub(super) struct Listeners {
 }
 
 impl Listeners {
-    /// Opens what `config` asks for, with what is given. `owner`: to whom unix sockets belong.
+    /// Opens what `config` asks for, with what is given.
     pub(super) fn open(
         config: &Config,
         given: Given,
-        owner: Option<Ids>,
+        files: &mut SocketFiles,
     ) -> Result<Self, StartError> {
         let mut listeners = Self {
             list: Vec::with_capacity(config.listen.len()),
@@ -98,7 +99,7 @@ impl Listeners {
                     listeners.inherit(socket, number, status)?;
                 }
                 if !listeners.list.iter().any(|one| one.of_status) {
-                    listeners.add_status(config, None, owner, IN_USE_OTHERWISE)?;
+                    listeners.add_status(config, None, files, IN_USE_OTHERWISE)?;
                 }
                 return Ok(listeners);
             }
@@ -119,11 +120,11 @@ impl Listeners {
         for (listen, fd) in config.listen.iter().zip(taken) {
             let listener = match fd {
                 Some(fd) => take(fd, listen, config.unix_mode),
-                None => listeners.open_one(listen, config.unix_mode, config, owner, in_use)?,
+                None => listeners.open_one(listen, config.unix_mode, config, files, in_use)?,
             };
             listeners.list.push(listener);
         }
-        listeners.add_status(config, Some(&mut offered), owner, in_use)?;
+        listeners.add_status(config, Some(&mut offered), files, in_use)?;
         Ok(listeners)
     }
 
@@ -133,10 +134,10 @@ impl Listeners {
         listen: &Listen,
         mode: Mode,
         config: &Config,
-        owner: Option<Ids>,
+        files: &mut SocketFiles,
         in_use: &'static str,
     ) -> Result<Listener, StartError> {
-        let listener = open(listen, mode, config, owner, in_use)?;
+        let listener = open(listen, mode, config, files, in_use)?;
         let prepared = self.prepare(&listener);
         prepared.map_err(|error| cannot_listen(listen, &error, in_use))?;
         Ok(listener)
@@ -147,7 +148,7 @@ impl Listeners {
         &mut self,
         config: &Config,
         offered: Option<&mut Vec<OwnedFd>>,
-        owner: Option<Ids>,
+        files: &mut SocketFiles,
         in_use: &'static str,
     ) -> Result<(), StartError> {
         if config.socket_slots() == 0 {
@@ -162,7 +163,7 @@ impl Listeners {
         let listener = match taken {
             Some(fd) => take(fd, &listen, mode),
             None => {
-                let opened = self.open_one(&listen, mode, config, owner, in_use);
+                let opened = self.open_one(&listen, mode, config, files, in_use);
                 opened.map_err(|error| StartError {
                     place: "status.socket".to_owned(),
                     ..error
@@ -347,21 +348,15 @@ fn open(
     listen: &Listen,
     mode: Mode,
     config: &Config,
-    owner: Option<Ids>,
+    files: &mut SocketFiles,
     in_use: &'static str,
 ) -> Result<Listener, StartError> {
     let failed = |error: io::Error| cannot_listen(listen, &error, in_use);
     let (fd, unix) = match listen {
         Listen::Tcp(tcp) => (open_tcp(tcp, config.freebind).map_err(failed)?, false),
         Listen::Unix(path) => {
-            let fd = socket::bind_unix(path, mode.bits()).map_err(failed)?;
-            if let Some(Ids { uid, gid }) = owner {
-                socket::give_unix(path, uid, gid).map_err(|error| {
-                    let what = format!("cannot give {} away: {error}", path.display());
-                    let cure = "only root gives sockets away; leave listen.unix_owner at none";
-                    StartError::runtime("listen.unix_owner", what, cure)
-                })?;
-            }
+            let fd = files.bind(path, mode.bits()).map_err(failed)?;
+            files.give(path)?;
             (fd, true)
         }
     };

@@ -34,6 +34,7 @@ pub mod scripts;
 mod sizes;
 mod sleep;
 mod slots;
+pub mod socket_files;
 mod status;
 mod stop;
 mod survey;

@@ -7,7 +7,8 @@
 //! Its rooms: `inherited` (what a supervisor hands over), `background` (`-b`), `predecessor` (the
 //! server before), `pidfile`, `user` (`-u`, chroot).
 //!
-//! Invariants: whatever fails before the server is ready leaves the server before as it was; a step
+//! Invariants: whatever fails before the server is ready leaves the server before as it was, and no
+//! file that it has made, as far as the user that it has become may remove it; a step
 //! that gives up rights and fails ends the start.
 
 mod background;
@@ -20,6 +21,7 @@ use crate::config::{Config, StartError};
 use crate::helper::Helper;
 use crate::reactor::kernel::{Before, Kernel};
 use crate::reactor::listeners::Given;
+use crate::reactor::socket_files::SocketFiles;
 use crate::reactor::{self, Reactor, Reread, scripts, teardown, verdicts};
 use crate::report::access::Access;
 use crate::report::herald::Herald;
@@ -72,7 +74,7 @@ fn run(
     let user = user::named(&config.service.user, "service.user")?;
     let unix_owner = user::named(&config.unix_owner, "listen.unix_owner")?;
     let mut before = Before {
-        unix_owner,
+        files: SocketFiles::new(unix_owner),
         ..Before::default()
     };
     let predecessor = find(&config.service.control, &mut before)?;
@@ -81,7 +83,7 @@ fn run(
     if handed_over {
         before.listeners = Given::Exactly(sockets);
     }
-    let kernel = Kernel::open(config, before)?;
+    let kernel = Kernel::open(config, &mut before)?;
     if handed_over {
         log::info!("LISTEN_FDS: listen.address is not used, but what was handed over");
     }
@@ -109,6 +111,7 @@ fn run(
         reactor.net().prepare_listeners();
     }
     // Nothing ends the start from here on: nobody else would serve.
+    before.files.keep();
     if let Some(pidfile) = &mut pidfile {
         pidfile.write();
     }

@@ -1,0 +1,81 @@
+//! The files that a start makes for its unix sockets.
+//!
+//! Owns which of them this start has made, and to whom they are given. It must not listen.
+//! Invariant: a start that fails removes what it has made, as far as it still may, and no file that
+//! another has put there since.
+
+use super::listeners::Ids;
+use crate::config::StartError;
+use crate::sys::socket;
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// All of them. Dropped before they are kept, they are removed.
+#[derive(Debug, Default)]
+pub struct SocketFiles {
+    owner: Option<Ids>,
+    made: Vec<Made>,
+}
+
+/// A file, and which one it is.
+#[derive(Debug)]
+struct Made {
+    path: PathBuf,
+    identity: (u64, u64),
+}
+
+impl SocketFiles {
+    /// None yet. `owner`: to whom those of listeners are given, if not to who starts.
+    #[must_use]
+    pub fn new(owner: Option<Ids>) -> Self {
+        let made = Vec::new();
+        Self { owner, made }
+    }
+
+    /// A socket bound to `path`, whose file has these permissions; see [`socket::bind_unix`].
+    pub(super) fn bind(&mut self, path: &Path, mode: u32) -> io::Result<OwnedFd> {
+        let fd = socket::bind_unix(path, mode)?;
+        if let Some(identity) = identity(path) {
+            let path = path.to_owned();
+            self.made.push(Made { path, identity });
+        }
+        Ok(fd)
+    }
+
+    /// Gives the file at `path` to its owner.
+    pub(super) fn give(&self, path: &Path) -> Result<(), StartError> {
+        let Some(Ids { uid, gid }) = self.owner else {
+            return Ok(());
+        };
+        socket::give_unix(path, uid, gid).map_err(|error| {
+            let what = format!("cannot give {} away: {error}", path.display());
+            let cure = "only root gives sockets away; leave listen.unix_owner at none";
+            StartError::runtime("listen.unix_owner", what, cure)
+        })
+    }
+
+    /// The server serves: they stay.
+    pub fn keep(mut self) {
+        self.made.clear();
+    }
+}
+
+impl Drop for SocketFiles {
+    fn drop(&mut self) {
+        for file in &self.made {
+            if identity(&file.path) == Some(file.identity) {
+                // Who has become another user may not, and the next start replaces it.
+                let _ = fs::remove_file(&file.path);
+            }
+        }
+    }
+}
+
+/// Which file it is that stands at `path`.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let found = fs::symlink_metadata(path).ok()?;
+    Some((found.dev(), found.ino()))
+}
