@@ -141,7 +141,9 @@ impl Drop for Counted {
 
 fn serve(config: &Config, asked: &Ask, ready: &Sender<SocketAddr>, tell: &Sender<u64>) {
     let site = Site::new(config).expect("a site");
-    let kernel = Kernel::open(config, &mut Before::default()).expect("a listener");
+    let mut before = Before::default();
+    let kernel = Kernel::open(config, &mut before).expect("a listener");
+    before.files.keep();
     let address = kernel.addresses().next().expect("one address");
     let mut reactor = Reactor::new(kernel, site, config, BUILT);
     reactor.log_accesses(Access::open(config).expect("a file"));
