@@ -132,6 +132,59 @@ fn the_annotated_configuration_explains_every_key_and_writes_it_as_the_manual_do
 }
 
 #[test]
+fn the_page_of_deploying_has_the_options_of_openwrt_as_its_script_maps_them() {
+    let script = read("conf/init/openwrt/adieu.init");
+    let (_, table) = script.split_once("cat <<-'TABLE'\n").unwrap();
+    let (table, _) = table.split_once("\n\tTABLE\n").unwrap();
+    // An option, how it is written, and keys, or why there is none.
+    let mapped: Vec<(&str, Vec<&str>)> = table
+        .lines()
+        .map(|line| {
+            let mut words = line.split_whitespace();
+            let (name, kind) = (words.next().unwrap(), words.next().unwrap());
+            let none = matches!(kind, "none" | "guarded");
+            (name, if none { vec!["none"] } else { words.collect() })
+        })
+        .collect();
+    let page = read("docs/deploy.md");
+    let rows = rows(section(&page, "uci"));
+    let mut names: Vec<&str> = rows.iter().map(|row| row[0].trim_matches('`')).collect();
+    for (name, keys) in &mapped {
+        let row = rows
+            .iter()
+            .find(|row| row[0].trim_matches('`') == *name)
+            .unwrap_or_else(|| panic!("docs/deploy.md has no row for {name}"));
+        let written: Vec<&str> = row[1]
+            .split(", ")
+            .map(|key| key.trim_matches('`'))
+            .collect();
+        let expected = if *keys == ["-"] {
+            vec![""]
+        } else {
+            keys.clone()
+        };
+        assert_eq!(written, expected, "{name}");
+        for key in keys.iter().filter(|key| key.contains('.')) {
+            assert!(keys::find(key).is_some(), "{name}: there is no key {key}");
+        }
+    }
+    let mut known: Vec<&str> = mapped.iter().map(|(name, _)| *name).collect();
+    known.sort_unstable();
+    names.sort_unstable();
+    assert_eq!(names, known);
+    // What the shipped configuration shows is among them.
+    for line in read("conf/init/openwrt/adieu.config").lines() {
+        let line = line.trim_start_matches(['#', '\t']);
+        let option = line.strip_prefix("option ").or(line.strip_prefix("list "));
+        let Some((name, _)) = option.and_then(|rest| rest.split_once(' ')) else {
+            continue;
+        };
+        let of_a_guard = ["prefix", "username", "password"].contains(&name);
+        assert!(of_a_guard || known.contains(&name), "{name}");
+    }
+}
+
+#[test]
 fn the_readme_has_the_size_of_every_feature() {
     let manifest = read("Cargo.toml");
     let (_, features) = manifest.split_once("\n[features]\n").unwrap();

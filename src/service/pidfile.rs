@@ -6,9 +6,9 @@
 //! successor only; at the end it is removed or emptied only while it has our own number, and not by
 //! a server that has a successor.
 //!
-//! Who serves has a mark in it, at its own number: so a number that a dead server has left, and that
-//! another process has now, is not taken for a server. Of two that start at once neither serves yet,
-//! and the second number stays.
+//! Who serves has a mark in it, at its own number: so a number that a dead server has left, and
+//! that another process has now, is not taken for a server. Of two that start at once neither
+//! serves yet, and the second number stays.
 
 use crate::config::StartError;
 use crate::sys::{mark, outlet};

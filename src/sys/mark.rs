@@ -73,8 +73,7 @@ mod tests {
         options.open(dir.path("file")).unwrap()
     }
 
-    /// Another process, which sets the mark 4711 and sleeps: util-linux has no such tool, Python may
-    /// not be there, and so it is this test, started anew.
+    /// Another process, which sets the mark 4711 and sleeps: this test, started anew.
     fn other(dir: &Dir) -> Child {
         let mut child = Command::new(std::env::current_exe().unwrap());
         child.args(["--exact", "sys::mark::tests::another_process", "--ignored"]);
