@@ -9,8 +9,6 @@ use std::io;
 use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use libc::{c_short, off_t};
-
 use super::call::{checked, invalid, retried};
 
 /// Sets a mark at `number`, which stays until the file is closed or the process ends. The file must
@@ -40,23 +38,23 @@ pub fn is_set(fd: BorrowedFd<'_>, number: u32) -> io::Result<bool> {
         // SAFETY: `place` outlives the call, which reads and writes that one struct.
         checked(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETLK, &raw mut place) })
     })?;
-    Ok(place.l_type != word(libc::F_UNLCK)?)
+    Ok(place.l_type != fitting(libc::F_UNLCK)?)
 }
 
 /// The byte at this offset, to be locked for writing. It need not be there.
 fn at(number: u32) -> io::Result<libc::flock> {
     // SAFETY: all of its fields are numbers, and 0 is one of each.
     let mut place: libc::flock = unsafe { mem::zeroed() };
-    place.l_type = word(libc::F_WRLCK)?;
-    place.l_whence = word(libc::SEEK_SET)?;
-    place.l_start = off_t::try_from(number).map_err(|_| invalid())?;
+    place.l_type = fitting(libc::F_WRLCK)?;
+    place.l_whence = fitting(libc::SEEK_SET)?;
+    place.l_start = fitting(number)?;
     place.l_len = 1;
     Ok(place)
 }
 
-/// The constants have other types than the fields, and not the same ones everywhere.
-fn word(constant: impl TryInto<c_short>) -> io::Result<c_short> {
-    constant.try_into().map_err(|_| invalid())
+/// Numbers and constants have other types than the fields, and not the same ones everywhere.
+fn fitting<T>(number: impl TryInto<T>) -> io::Result<T> {
+    number.try_into().map_err(|_| invalid())
 }
 
 #[cfg(test)]
