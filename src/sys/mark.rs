@@ -9,7 +9,7 @@ use std::io;
 use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use super::call::{checked, invalid, retried};
+use super::call::{checked, fit, retried};
 
 /// Sets a mark at `number`, which stays until the file is closed or the process ends. The file must
 /// be open for writing.
@@ -38,23 +38,18 @@ pub fn is_set(fd: BorrowedFd<'_>, number: u32) -> io::Result<bool> {
         // SAFETY: `place` outlives the call, which reads and writes that one struct.
         checked(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETLK, &raw mut place) })
     })?;
-    Ok(place.l_type != fitting(libc::F_UNLCK)?)
+    Ok(place.l_type != fit(libc::F_UNLCK)?)
 }
 
 /// The byte at this offset, to be locked for writing. It need not be there.
 fn at(number: u32) -> io::Result<libc::flock> {
     // SAFETY: all of its fields are numbers, and 0 is one of each.
     let mut place: libc::flock = unsafe { mem::zeroed() };
-    place.l_type = fitting(libc::F_WRLCK)?;
-    place.l_whence = fitting(libc::SEEK_SET)?;
-    place.l_start = fitting(number)?;
+    place.l_type = fit(libc::F_WRLCK)?;
+    place.l_whence = fit(libc::SEEK_SET)?;
+    place.l_start = fit(number)?;
     place.l_len = 1;
     Ok(place)
-}
-
-/// Numbers and constants have other types than the fields, and not the same ones everywhere.
-fn fitting<T>(number: impl TryInto<T>) -> io::Result<T> {
-    number.try_into().map_err(|_| invalid())
 }
 
 #[cfg(test)]
