@@ -8,9 +8,8 @@
 # built by Buildroot itself.
 #
 # There is no place for releases yet: put the archive of packages/source into
-# dl/adieu/. It has all crates in VENDOR.
+# dl/adieu/, under the name that Buildroot asks for. It has all crates in VENDOR.
 ADIEU_VERSION = 0.1.0
-ADIEU_SOURCE = adieu-$(ADIEU_VERSION).tar.gz
 ADIEU_SITE = https://example.org/adieu
 ADIEU_LICENSE = MIT or Apache-2.0
 ADIEU_LICENSE_FILES = LICENSE-MIT LICENSE-APACHE THIRD-PARTY.md
@@ -33,10 +32,10 @@ ADIEU_CARGO_BUILD_OPTS = \
 	--features "$(strip $(foreach f,$(ADIEU_FEATURES),\
 		$(if $(BR2_PACKAGE_ADIEU_$(call UPPERCASE,$(f))),$(f))))"
 
-# The program is for flash; see [profile.small] of its Cargo.toml.
-ifeq ($(BR2_OPTIMIZE_S),y)
-ADIEU_CARGO_ENV = CARGO_PROFILE_RELEASE_OPT_LEVEL=s
-endif
+# One unit for the optimiser, whatever the other packages are.
+ADIEU_CARGO_ENV = \
+	CARGO_PROFILE_RELEASE_LTO=fat \
+	CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1
 
 define ADIEU_INSTALL_TARGET_CMDS
 	$(INSTALL) -D -m 0755 \
