@@ -52,8 +52,20 @@ fn switch(feature: &str) -> String {
     feature.to_uppercase().replace('-', "_")
 }
 
+/// They are not in an archive of `packages/source`, whose hash they have.
+fn are_here() -> bool {
+    let found = path(OPENWRT).exists();
+    if !found {
+        println!("SKIP: the packages of OpenWrt and Buildroot are not in this archive");
+    }
+    found
+}
+
 #[test]
 fn every_feature_is_a_switch_of_each_menu() {
+    if !are_here() {
+        return;
+    }
     let mut openwrt = words_behind(OPENWRT, "ADIEU_FEATURES:=");
     openwrt.extend(words_behind(OPENWRT, "ADIEU_FLAVOURS:="));
     assert_eq!(openwrt, features(), "{OPENWRT}");
@@ -78,6 +90,9 @@ fn every_feature_is_a_switch_of_each_menu() {
 
 #[test]
 fn every_package_has_the_version_of_the_program() {
+    if !are_here() {
+        return;
+    }
     let version = env!("CARGO_PKG_VERSION");
     assert_eq!(words_behind(OPENWRT, "PKG_VERSION:="), [version]);
     assert_eq!(words_behind(BUILDROOT, "ADIEU_VERSION ="), [version]);
@@ -98,6 +113,9 @@ fn the_configurations_of_the_packages_are_sound() {
         "packages/deb/adieu.toml",
         "packages/buildroot/adieu/adieu.toml",
     ] {
+        if !path(name).exists() && !are_here() {
+            continue;
+        }
         let mut draft = Draft::new();
         file::load(&mut draft, &path(name)).unwrap_or_else(|error| panic!("{error}"));
         let setup = draft
