@@ -162,6 +162,20 @@ fn program() -> String {
     ] {
         page.item(code, "", text);
     }
+    files(&mut page);
+    page.section("EXAMPLES");
+    page.example(
+        "adieu -p 8080 -d /srv/www\nadieu -c /etc/adieu/adieu.toml -t\n\
+         adieu doctor -c /etc/adieu/adieu.toml\n\
+         adieu -c /etc/adieu/adieu.toml --set log.level=debug",
+    );
+    page.section("SEE ALSO");
+    page.text("adieu.toml(5)");
+    page.0
+}
+
+/// Files that have their place.
+fn files(page: &mut Page) {
     page.section("FILES");
     for (file, text) in [
         (
@@ -180,15 +194,6 @@ fn program() -> String {
     ] {
         page.item(file, "", text);
     }
-    page.section("EXAMPLES");
-    page.example(
-        "adieu -p 8080 -d /srv/www\nadieu -c /etc/adieu/adieu.toml -t\n\
-         adieu doctor -c /etc/adieu/adieu.toml\n\
-         adieu -c /etc/adieu/adieu.toml --set log.level=debug",
-    );
-    page.section("SEE ALSO");
-    page.text("adieu.toml(5)");
-    page.0
 }
 
 /// What shows the status.

@@ -1,7 +1,7 @@
 //! The packages of Debian, OpenWrt and Buildroot say what Cargo.toml says.
 //!
-//! Holds their versions, their switches for features and the configurations that they install together
-//! with the sources. What needs their tools is in `packages/check`.
+//! Holds their versions, their switches for features and the configurations that they install
+//! together with the sources. What needs their tools is in `packages/check`.
 
 #![allow(
     clippy::panic,
