@@ -38,7 +38,8 @@ fn run() -> Result<u8, StartError> {
                 Command::Help | Command::Version | Command::Errand(..) => Err(cli::not_to_serve()),
             };
             let in_background = start == Start::Background;
-            let served = service::serve(&setup.config, in_background, Box::new(reread));
+            let file = setup.origins.file();
+            let served = service::serve(&setup.config, file, in_background, Box::new(reread));
             served.map_err(|error| setup.origins.locate(error))?;
         }
     }

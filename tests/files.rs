@@ -498,7 +498,11 @@ fn links_lead_where_the_policy_lets_them() {
         ("none", 403, 403),
         ("follow", 200, 200),
     ] {
-        let server = Server::start(root.path(), &[&format!("site.symlinks={policy}")]);
+        let keys = [
+            format!("site.symlinks={policy}"),
+            format!("service.sandbox_read={}", outside.path().display()),
+        ];
+        let server = Server::start(root.path(), &keys.each_ref().map(String::as_str));
         for target in ["/near", "/sub/up", "/absolute"] {
             assert_eq!(status(&server, target), inside, "{target} {policy}");
         }

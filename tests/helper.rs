@@ -15,6 +15,8 @@ use adieu::connection::client::Client;
 use adieu::connection::time::Ms;
 use adieu::helper::credentials::{Credentials, Looked};
 use adieu::helper::{self, Asked, Heard, Helper, Question, Verdict};
+use adieu::maker::Maker;
+use adieu::script::Confinement;
 use adieu::sys::clock;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::env;
@@ -103,6 +105,10 @@ const TESTS: &[(&str, fn())] = &[
         "it_ends_with_its_server_whatever_that_died_of",
         ends_with_server,
     ),
+    (
+        "one_that_another_process_started_is_killed_by_it",
+        made_elsewhere,
+    ),
     ("the_code_behind_the_start_runs_once", runs_once),
     ("a_process_of_several_threads_gets_none", several_threads),
 ];
@@ -143,7 +149,7 @@ fn be_a_server() -> ExitCode {
     let mut helper = start();
     let answered = ask_all(&mut helper, Path::new("/dev/null"), &[("nobody", "x")]);
     assert_eq!(answered, [Verdict::Failed]);
-    println!("{}", helper.pid());
+    println!("{}", helper.pid().unwrap());
     let mut order = String::new();
     io::stdin().read_line(&mut order).unwrap();
     match order.trim() {
@@ -313,7 +319,7 @@ fn too_long() {
 
 fn full() {
     let mut helper = start();
-    let pid = helper.pid().to_string();
+    let pid = helper.pid().unwrap().to_string();
     signal(&pid, "STOP");
     let long = "x".repeat(255);
     let mut sent = 0;
@@ -356,7 +362,7 @@ fn holds_nothing() {
     let mut helper = start();
     for helper in [&mut first, &mut helper] {
         assert!(works(helper));
-        let open = fs::read_dir(format!("/proc/{}/fd", helper.pid())).unwrap();
+        let open = fs::read_dir(format!("/proc/{}/fd", helper.pid().unwrap())).unwrap();
         let mut others = Vec::new();
         for entry in open {
             let path = entry.unwrap().path();
@@ -385,14 +391,14 @@ fn name_and_priority() {
         let nice: i32 = rest.split(' ').nth(16).unwrap().parse().unwrap();
         (name, nice)
     };
-    let (name, nice) = of(&helper.pid().to_string());
+    let (name, nice) = of(&helper.pid().unwrap().to_string());
     assert_eq!(name, "adieu-helper");
     assert_eq!(nice, (of("self").1 + 10).min(19));
 }
 
 /// Its threads, by number: what it said of itself is whether it waits for spare time.
 fn threads(helper: &Helper) -> Vec<(String, bool)> {
-    let tasks = fs::read_dir(format!("/proc/{}/task", helper.pid())).unwrap();
+    let tasks = fs::read_dir(format!("/proc/{}/task", helper.pid().unwrap())).unwrap();
     let thread = |task: io::Result<fs::DirEntry>| {
         let task = task.unwrap();
         let stat = fs::read_to_string(task.path().join("stat")).unwrap();
@@ -409,7 +415,7 @@ fn threads(helper: &Helper) -> Vec<(String, bool)> {
 fn spent_ns(helper: &Helper) -> [u64; 2] {
     let mut spent = [0; 2];
     for (number, spare) in threads(helper) {
-        let path = format!("/proc/{}/task/{number}/schedstat", helper.pid());
+        let path = format!("/proc/{}/task/{number}/schedstat", helper.pid().unwrap());
         let text = fs::read_to_string(path).unwrap();
         let ns: u64 = text.split(' ').next().unwrap().parse().unwrap();
         spent[usize::from(spare)] += ns;
@@ -459,7 +465,7 @@ impl Hog {
             .next()
             .unwrap()
             .to_owned();
-        let pid = helper.pid().to_string();
+        let pid = helper.pid().unwrap().to_string();
         let pinned = Command::new("taskset")
             .args(["-a", "-c", "-p", &core, &pid])
             .stdout(Stdio::null())
@@ -516,7 +522,7 @@ fn on_a_busy_core() {
 fn signals() {
     let mut helper = start();
     assert!(works(&mut helper));
-    let pid = helper.pid().to_string();
+    let pid = helper.pid().unwrap().to_string();
     for name in ["TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "PIPE"] {
         signal(&pid, name);
         assert!(works(&mut helper), "{name}");
@@ -527,11 +533,11 @@ fn signals() {
 fn killed() {
     let mut helper = start();
     assert!(works(&mut helper));
-    let pid = helper.pid().to_string();
+    let pid = helper.pid().unwrap().to_string();
     // Once while it waits, once with questions of which it has read none.
     for waiting in [0, 3] {
         let mut helper = start();
-        let pid = helper.pid().to_string();
+        let pid = helper.pid().unwrap().to_string();
         signal(&pid, "STOP");
         for id in 0..waiting {
             assert_eq!(
@@ -553,6 +559,56 @@ fn killed() {
     assert!(works(&mut helper), "{pid} has nothing to do with it");
 }
 
+/// The live children of a process, the names of their programs and their numbers.
+fn children(parent: u32) -> Vec<(String, u32)> {
+    let path = format!("/proc/{parent}/task/{parent}/children");
+    let pids = fs::read_to_string(path).unwrap_or_default();
+    let pids = pids.split_whitespace().map(|pid| pid.parse().unwrap());
+    let named = pids.filter_map(|pid: u32| {
+        let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+        Some((name.trim_end().to_owned(), pid))
+    });
+    named.collect()
+}
+
+/// By its maker, for the server may signal nobody; and the maker ends with the server.
+fn made_elsewhere() {
+    if !adieu::sandbox::BUILT {
+        return println!("SKIP one_that_another_process_started: this build has no sandbox");
+    }
+    let maker = Maker::fork(&Confinement::default(), || true).unwrap();
+    let own = std::process::id();
+    let mut found = None;
+    until(|| {
+        let mut all = children(own).into_iter();
+        found = all.find(|(name, _)| name == "adieu-maker");
+        found.is_some()
+    });
+    let process = found.unwrap().1;
+    for _ in 0..3 {
+        let mut helper = maker.helper().unwrap();
+        assert!(works(&mut helper) && helper.pid().is_none() && !helper.reap());
+        let (name, pid) = children(process).pop().unwrap();
+        assert_eq!(name, "adieu-helper");
+        signal(&pid.to_string(), "STOP");
+        helper.kill();
+        assert_eq!(hear(&mut helper), Heard::Gone);
+        until(|| helper.reap());
+        until(|| children(process).is_empty());
+    }
+    // One that ends by itself, and one that goes on without the maker.
+    let mut helper = maker.helper().unwrap();
+    helper.dismiss();
+    assert_eq!(hear(&mut helper), Heard::Gone);
+    drop(helper);
+    until(|| children(process).is_empty());
+    let mut helper = maker.helper().unwrap();
+    assert!(works(&mut helper));
+    drop(maker);
+    until(|| has_ended(&process.to_string()));
+    assert!(works(&mut helper));
+}
+
 /// As the loop has it, at the times that it would look.
 fn a_silent_helper_is_killed_for_good() {
     let users = Users::new(USERS);
@@ -563,7 +619,7 @@ fn a_silent_helper_is_killed_for_good() {
         credentials.look(file, (b"alice", b"wonderland"), &Client::Unix, Ms(now))
     };
     let first = start();
-    let pid = first.pid().to_string();
+    let pid = first.pid().unwrap().to_string();
     signal(&pid, "STOP");
     credentials.employ(Some(first), Ms(0));
     let Looked::Wait(ticket) = ask(&mut credentials, 0) else {
@@ -597,7 +653,7 @@ fn a_silent_helper_is_killed_for_good() {
 fn dismissed() {
     let users = Users::new(USERS);
     let mut helper = start();
-    let pid = helper.pid().to_string();
+    let pid = helper.pid().unwrap().to_string();
     for id in 0..5 {
         assert_eq!(
             ask(&mut helper, id, &users.0, ("carol", "wonderland")),
@@ -617,7 +673,7 @@ fn dismissed() {
 fn dropped() {
     let first = start();
     let mut second = start();
-    let pid = first.pid().to_string();
+    let pid = first.pid().unwrap().to_string();
     assert!(works(&mut second));
     drop(first);
     until(|| has_ended(&pid));

@@ -24,6 +24,8 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use std::{env, process, thread};
 
+use adieu::sys::capability::{self, Capabilities};
+use adieu::sys::confine::{self, Access, Answer, Beside};
 use adieu::sys::privilege::{become_user, change_root, is_root, real_user};
 use adieu::sys::process::{Fork, ended, fork, kill, leave_standard, new_session, with_umask};
 use adieu::sys::{inherit, notify, rights, signal};
@@ -70,6 +72,13 @@ const CASES: &[Case] = &[
     root("a_saved_user_in_reserve_is_not_overlooked", saved_reserve),
     root("a_process_that_can_be_root_again_is_refused", root_again),
     root("a_changed_root_is_where_the_process_is", other_root),
+    root("all_of_roots_power_goes_from_every_set", power),
+    root(
+        "what_is_kept_of_it_is_kept_and_nothing_comes_back",
+        kept_power,
+    ),
+    case("who_has_no_power_gives_up_none", no_power),
+    case("inside_what_is_granted_is_done_and_nothing_else", granted),
     case("a_fork_is_two_processes_and_takes_one_thread", forks),
     case("a_child_is_killed_whatever_it_ignores", kills),
     case("a_process_that_ignores_them_all_goes_on", ignored_signals),
@@ -124,6 +133,170 @@ fn again(name: &str) -> Command {
     let mut command = Command::new(env::current_exe().unwrap());
     command.env(CASE, name);
     command
+}
+
+// ---- the sandbox ------------------------------------------------------------------------------
+
+/// What /proc says of a set of capabilities.
+fn set(name: &str) -> u64 {
+    let text = fs::read_to_string("/proc/self/status").unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    u64::from_str_radix(line.unwrap().trim(), 16).unwrap()
+}
+
+const SETS: [&str; 5] = ["CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:"];
+
+fn power() {
+    assert!(set("CapBnd:") != 0 && set("CapEff:") != 0);
+    assert!(capability::bound(Capabilities::NONE).unwrap());
+    capability::keep(Capabilities::NONE).unwrap();
+    assert_eq!(SETS.map(set), [0; 5]);
+    // It is root, and may do no more than others.
+    assert!(is_root() && fs::read("/proc/1/environ").is_err());
+    assert!(!capability::bound(Capabilities::NONE).is_ok_and(|_| set("CapBnd:") != 0));
+}
+
+fn kept_power() {
+    let files = Capabilities::FILES.0 & set("CapPrm:");
+    assert!(capability::bound(Capabilities::FILES).unwrap());
+    capability::keep(Capabilities::FILES).unwrap();
+    assert_eq!(SETS.map(set), [0, files, files, files, 0]);
+    // Asking for more than there is gives nothing.
+    capability::keep(Capabilities(u64::MAX)).unwrap();
+    assert_eq!(capability::permitted().unwrap().0, files);
+    capability::keep(Capabilities::NONE).unwrap();
+    capability::keep(Capabilities::FILES).unwrap();
+    assert_eq!(SETS.map(set), [0, 0, 0, files, 0]);
+}
+
+fn no_power() {
+    if is_root() {
+        become_user(UID, GID).unwrap();
+    }
+    let before = set("CapBnd:");
+    assert_eq!(capability::bound(Capabilities::NONE).unwrap(), before == 0);
+    capability::keep(Capabilities::NONE).unwrap();
+    assert_eq!(SETS.map(set), [0, 0, 0, before, 0]);
+}
+
+/// For each ABI, in a process of its own: on a newer kernel it is as on one of that ABI, for
+/// nothing is asked of it that the older one would not know.
+fn granted() {
+    let Answer::Abi(newest) = confine::ask() else {
+        println!(
+            "SKIP inside_what_is_granted_is_done_and_nothing_else: {}",
+            confine::ask()
+        );
+        return;
+    };
+    for abi in 1..=newest.min(confine::ABI_MAX) {
+        let dir = Dir::new();
+        match fork().unwrap() {
+            Fork::Child => {
+                inside(abi, &dir.0);
+                // The directory is the parent's.
+                process::exit(0);
+            }
+            Fork::Parent(_) => assert_eq!(child_status(), 0, "ABI {abi}"),
+        }
+    }
+}
+
+fn inside(abi: u32, dir: &Path) {
+    let at = |name: &str| dir.join(name);
+    for name in ["read", "one", "two", "log", "none"] {
+        fs::create_dir(at(name)).unwrap();
+        fs::write(at(name).join("f"), "x").unwrap();
+    }
+    let open: Vec<_> = ["read", "one", "two", "log"]
+        .map(|name| confine::name(&at(name)).unwrap())
+        .into();
+    let kinds = [Access::Read, Access::Change, Access::Change, Access::Log];
+    let rules: Vec<_> = open.iter().map(AsFd::as_fd).zip(kinds).collect();
+    let beside = Beside {
+        tcp: true,
+        scopes: true,
+    };
+    // A listener to connect to, and what was open before.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut before = OpenOptions::new().append(true).open(at("none/f")).unwrap();
+    confine::no_new_privileges().unwrap();
+    confine::restrict(abi, &rules, beside).unwrap();
+    let is = |result: io::Result<()>, errno: Option<i32>, what: &str| {
+        assert_eq!(result.err().and_then(|e| e.raw_os_error()), errno, "{what}");
+    };
+    let refused = Some(libc::EACCES);
+    let read = |name: &str| fs::read(at(name)).map(drop);
+    let write = |name: &str| fs::write(at(name), "y");
+    is(read("read/f"), None, "read");
+    is(write("read/f"), refused, "write what is read");
+    is(write("read/g"), refused, "make what is read");
+    is(read("none/f"), refused, "read elsewhere");
+    is(write("none/g"), refused, "make elsewhere");
+    is(fs::remove_file(at("none/f")), refused, "remove elsewhere");
+    is(
+        fs::read_dir(at("none")).map(drop),
+        refused,
+        "list elsewhere",
+    );
+    is(write("one/f"), None, "write");
+    is(write("one/g"), None, "make");
+    is(fs::create_dir(at("one/d")), refused, "make a directory");
+    is(fs::rename(at("one/g"), at("one/h")), None, "rename");
+    let across = if abi >= confine::ABI_RENAMES {
+        None
+    } else {
+        Some(libc::EXDEV)
+    };
+    is(
+        fs::rename(at("one/h"), at("two/h")),
+        across,
+        "rename across",
+    );
+    is(
+        fs::rename(at("one/f"), at("none/i")).map_err(|_| io::Error::from_raw_os_error(1)),
+        Some(1),
+        "move out",
+    );
+    is(read("log/f"), refused, "read a log");
+    let append = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(at("log/g"));
+    is(append.map(drop), None, "begin a log");
+    is(fs::rename(at("log/g"), at("log/g.1")), None, "rename a log");
+    is(before.write_all(b"z"), None, "what was open");
+    outside(abi, &listener);
+}
+
+/// What is refused beside the file system.
+fn outside(abi: u32, listener: &std::net::TcpListener) {
+    let is = |result: io::Result<()>, errno: Option<i32>, what: &str| {
+        assert_eq!(result.err().and_then(|e| e.raw_os_error()), errno, "{what}");
+    };
+    let refused = Some(libc::EACCES);
+    let connected = std::net::TcpStream::connect(listener.local_addr().unwrap()).map(drop);
+    let bound = std::net::TcpListener::bind("127.0.0.1:0").map(drop);
+    let tcp = if abi >= confine::ABI_TCP {
+        refused
+    } else {
+        None
+    };
+    is(connected, tcp, "connect");
+    is(bound, tcp, "bind");
+    let parent = std::os::unix::process::parent_id().try_into().unwrap();
+    // SAFETY: the call takes two numbers; 0 is no signal, but a question.
+    let told = match unsafe { libc::kill(parent, 0) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    };
+    let scoped = if abi >= confine::ABI_SCOPES {
+        Some(libc::EPERM)
+    } else {
+        None
+    };
+    is(told, scoped, "signal");
+    assert!(matches!(confine::ask(), Answer::Abi(_)));
 }
 
 // ---- rights -----------------------------------------------------------------------------------

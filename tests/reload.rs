@@ -22,6 +22,12 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+/// In its sandbox a server reaches what lies beside the root as well.
+fn granted(root: &Root) -> String {
+    let above = root.path().parent().unwrap().display();
+    format!("service.sandbox_write={above}")
+}
+
 /// A server whose configuration is a file.
 struct Configured {
     server: Server,
@@ -36,6 +42,7 @@ impl Configured {
         fs::write(&file, text).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_adieu"));
         command.args(["-p", "127.0.0.1:0", "-c"]).arg(&file);
+        command.args(["--set", &granted(root)]);
         Self {
             server: Server::run(command),
             file,
@@ -271,7 +278,7 @@ fn the_counters_are_told_when_asked_for_and_quit_stops_in_peace() {
 #[test]
 fn flags_alone_are_read_again_as_well() {
     let root = Root::new();
-    let server = Server::start(root.path(), &["site.listing=on"]);
+    let server = Server::start(root.path(), &["site.listing=on", &granted(&root)]);
     // A root that was replaced is opened anew: the old one was held by its descriptor.
     let old = root.path().with_extension("old");
     fs::rename(root.path(), &old).unwrap();

@@ -253,6 +253,8 @@ impl<'s> Configured<'s> {
         fs::write(&file, Self::text(site, more)).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_adieu"));
         command.args(["-p", "127.0.0.1:0", "-c"]).arg(&file);
+        // In its sandbox it could not start the first starter: see tests/sandbox.rs.
+        command.args(["--set", "service.sandbox=off"]);
         let server = Server::run(command);
         Self {
             site,

@@ -158,8 +158,12 @@ fn in_the_background_each_server_has_its_helper_and_that_ends_with_it() {
         let run = run(into_background(&place, command));
         assert_eq!((run.code, run.err.as_str()), (0, ""));
         let pid = background.pid().expect("a pidfile");
-        let helpers = helpers_of(pid);
-        assert_eq!(helpers.len(), 1);
+        // It may be on its way still.
+        let mut helpers = vec![];
+        eventually("one helper", || {
+            helpers = helpers_of(pid);
+            helpers.len() == 1
+        });
         (pid, helpers[0])
     };
     let is_let_in = || {

@@ -11,7 +11,7 @@
 )]
 #![allow(unsafe_code, reason = "GlobalAlloc is an unsafe trait")]
 
-use adieu::script::{self, Bounds, Descriptors, Frame, Heard, How, Launched, Starter};
+use adieu::script::{self, Bounds, Confinement, Descriptors, Frame, Heard, How, Launched, Starter};
 use adieu::sys::{clock, file, memory, pipe};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::env;
@@ -103,7 +103,7 @@ fn main() -> ExitCode {
     }
     if !script::BUILT {
         assert_eq!(
-            script::start().unwrap_err().kind(),
+            script::start(&Confinement::default()).unwrap_err().kind(),
             io::ErrorKind::Unsupported
         );
         return ExitCode::SUCCESS;
@@ -135,7 +135,7 @@ fn be_a_server() -> ExitCode {
     let mut run = starter.run(&folder, "stubborn", &[]);
     let script = run.line();
     let child = run.line();
-    println!("{} {script} {child}", starter.starter.pid());
+    println!("{} {script} {child}", starter.starter.pid().unwrap());
     // What holds the folder would not go with a killed server.
     drop(folder);
     let mut order = String::new();
@@ -219,7 +219,7 @@ struct Run {
 impl Starting {
     fn new() -> Self {
         Self {
-            starter: script::start().unwrap(),
+            starter: script::start(&Confinement::default()).unwrap(),
             frame: Frame::new(),
             next: 70_000,
             bounds: Bounds {
@@ -453,10 +453,11 @@ fn a_script_is_as_important_as_the_server() {
         umask.trim_start_matches('0')
     );
     assert_eq!(lines.next(), Some("0"), "no core is written");
-    let stat = fs::read_to_string(format!("/proc/{}/stat", starter.starter.pid())).unwrap();
+    let stat =
+        fs::read_to_string(format!("/proc/{}/stat", starter.starter.pid().unwrap())).unwrap();
     assert!(stat.contains("(adieu-starter)"), "{stat}");
     assert_eq!(nice(&stat), nice(&own));
-    let directory = fs::read_link(format!("/proc/{}/cwd", starter.starter.pid())).unwrap();
+    let directory = fs::read_link(format!("/proc/{}/cwd", starter.starter.pid().unwrap())).unwrap();
     assert_eq!(directory, Path::new("/"));
 }
 
@@ -604,7 +605,7 @@ fn what_cannot_be_executed_is_reported() {
 fn a_launch_whose_descriptors_are_lost_is_reported() {
     let mut starter = Starting::new();
     assert!(starter.works());
-    let pid = starter.starter.pid();
+    let pid = starter.starter.pid().unwrap();
     let line = format!("command -v prlimit > /dev/null && prlimit --pid {pid} --nofile=7");
     let status = Command::new("sh").args(["-c", &line]).status().unwrap();
     if !status.success() {
@@ -766,7 +767,7 @@ fn launching_and_hearing_allocates_nothing() {
 
 fn when_too_much_waits_nothing_blocks() {
     let mut starter = Starting::new();
-    let pid = starter.starter.pid().to_string();
+    let pid = starter.starter.pid().unwrap().to_string();
     let folder = Folder::new();
     folder.script("quick", "exit 0");
     signal(&pid, "STOP");
@@ -906,7 +907,7 @@ fn a_dismissed_starter_ends_all_scripts_and_says_so() {
     let pids = [one.line(), one.line()];
     let mut other = starter.run(&folder, "obeys", &[]);
     other.line();
-    let pid = starter.starter.pid().to_string();
+    let pid = starter.starter.pid().unwrap().to_string();
     starter.starter.dismiss();
     assert_eq!(starter.hear(), Word::Ended(other.ticket, How::Killed(15)));
     assert_eq!(starter.hear(), Word::Ended(one.ticket, How::Killed(9)));
@@ -936,7 +937,7 @@ fn a_killed_starter_is_gone_and_so_are_its_scripts() {
     folder.script("obeys", "echo $$; sleep 100 & wait");
     let mut run = starter.run(&folder, "obeys", &[]);
     let script = run.line();
-    let pid = starter.starter.pid().to_string();
+    let pid = starter.starter.pid().unwrap().to_string();
     for name in ["TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "PIPE"] {
         signal(&pid, name);
         assert!(starter.works(), "{name}");
@@ -975,7 +976,7 @@ fn all_ends_with_the_server_whatever_that_died_of() {
 }
 
 fn a_process_of_several_threads_gets_none() {
-    let refused = thread::spawn(|| script::start().map(|_| ()))
+    let refused = thread::spawn(|| script::start(&Confinement::default()).map(|_| ()))
         .join()
         .unwrap();
     assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::ResourceBusy);

@@ -34,10 +34,12 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     (
         "service",
         &[
-            "reactor", "helper", "script", "site", "report", "config", "sys",
+            "reactor", "sandbox", "maker", "helper", "script", "site", "report", "config", "sys",
         ],
         &["log"],
     ),
+    ("sandbox", &["site", "script", "config", "sys"], &[]),
+    ("maker", &["helper", "script", "sys"], &[]),
     ("cli", &["config"], &["lexopt"]),
     ("status", &["config", "sys"], &["lexopt"]),
     ("config", &["connection"], &["log", "toml_parser"]),
@@ -56,6 +58,8 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
     (
         "reactor",
         &[
+            "sandbox",
+            "maker",
             "site",
             "helper",
             "script",
@@ -71,7 +75,7 @@ const ROOMS: &[(&str, &[&str], &[&str])] = &[
         &["connection", "config", "sys"],
         &["log", "simple_logger"],
     ),
-    ("sys", &[], &["libc"]),
+    ("sys", &[], &["libc", "landlock"]),
 ];
 /// Every crate of Cargo.toml.
 const CRATES: &[&str] = &[
@@ -79,6 +83,7 @@ const CRATES: &[&str] = &[
     "bcrypt",
     "httparse",
     "httpdate",
+    "landlock",
     "lexopt",
     "libc",
     "log",
@@ -107,6 +112,7 @@ const HEART_FORBIDS: &[&str] = &[
 const FEATURE_FILES: &[&str] = &[
     "src/reactor/teardown.rs",
     "src/config/file.rs",
+    "src/config/service.rs",
     "src/config/status.rs",
     "src/doctor/mod.rs",
     "src/helper/hash.rs",
@@ -118,6 +124,7 @@ const FEATURE_FILES: &[&str] = &[
     "src/helper/credentials.rs",
     "src/report/access.rs",
     "src/site/listing.rs",
+    "src/sys/confine.rs",
 ];
 
 /// One source file.

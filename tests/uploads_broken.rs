@@ -442,6 +442,9 @@ impl Configured {
         fs::write(&file, text).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_adieu"));
         command.args(["-p", "127.0.0.1:0", "-c"]).arg(&file);
+        // In its sandbox it may change files in every root that a reload brings.
+        let roots = env!("CARGO_TARGET_TMPDIR");
+        command.args(["--set", &format!("service.sandbox_write={roots}")]);
         Self {
             server: Server::run(command),
             file,

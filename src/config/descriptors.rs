@@ -14,6 +14,8 @@ const EACH_SCRIPT: u64 = 3;
 const TUBE: u64 = 2;
 /// Of the status: the questions to the kernel, and two files of /proc.
 const STATUS: u64 = 3;
+/// Orders to the process outside of the sandbox, and the leash of a helper.
+const MAKER: u64 = 2;
 
 /// The descriptors of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +46,10 @@ impl Descriptors {
             true => STATUS,
             false => 0,
         };
+        let maker = match config.needs_maker() {
+            true => MAKER,
+            false => 0,
+        };
         let tube = match config.takes_uploads() {
             true => TUBE,
             false => 0,
@@ -55,6 +61,7 @@ impl Descriptors {
         };
         let own = OWN
             .saturating_add(tube)
+            .saturating_add(maker)
             .saturating_add(cache)
             .saturating_add(listeners)
             .saturating_add(status)
@@ -85,7 +92,9 @@ mod tests {
         config.site.uploads = vec![UploadRule::parse("/inbox 1MiB").unwrap()];
         assert_eq!(Descriptors::of(&config, 1).need, first.need + 16 + 2 + 2);
         config.site.scripts = vec![ScriptRule::parse("/cgi-bin").unwrap()];
-        assert_eq!(Descriptors::of(&config, 2).need, first.need + 21 + 12);
+        let maker = u64::from(crate::config::SANDBOX_BUILT) * MAKER;
+        let need = first.need + 21 + 12 + maker;
+        assert_eq!(Descriptors::of(&config, 2).need, need);
         assert_eq!(Descriptors::of(&config, u64::MAX).need, u64::MAX);
     }
 }

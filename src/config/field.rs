@@ -7,7 +7,7 @@ use super::network::Networks;
 use super::rules::Rule;
 use super::speaks::Speaks;
 use super::value::{Kind, Value};
-use super::{AccessFormat, Dotfiles, Listen, Mode, Symlinks, UnknownHost};
+use super::{AccessFormat, Dotfiles, Listen, Mode, Sandbox, Symlinks, UnknownHost};
 use log::LevelFilter;
 use std::path::PathBuf;
 
@@ -89,6 +89,7 @@ macro_rules! choices {
 choices! {
     Symlinks: "within" Within, "none" None, "follow" Follow;
     Dotfiles: "hide" Hide, "serve" Serve;
+    Sandbox: "on" On, "off" Off, "require" Require;
     UnknownHost: "serve" Serve, "refuse" Refuse;
     Speaks: "forwarded" Forwarded, "x-forwarded-for" XForwardedFor, "proxy-protocol" ProxyProtocol;
     LevelFilter: "off" Off, "error" Error, "warn" Warn, "info" Info, "debug" Debug;

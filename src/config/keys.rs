@@ -261,6 +261,12 @@ pub const KEYS: &[Key] = &[
         "Address space of each process of a script (RLIMIT_AS). 0: no bound."),
     number!("script.cpu_s", Seconds, 0, 86_400, Reload, script.cpu_s,
         "Processor time of each process of a script (RLIMIT_CPU). 0: no bound."),
+    other!(Server, "script.no_new_privs", Kind::Switch, Restart, script.no_new_privs,
+        "Scripts and what they start gain no privileges: no setuid, no sudo."),
+    other!(Server, "script.sandbox_read", Kind::Words, Restart, script.sandbox_read,
+        "Scripts read and execute what is beneath these paths, and nothing else."),
+    other!(Server, "script.sandbox_write", Kind::Words, Restart, script.sandbox_write,
+        "Scripts also change what is beneath these."),
     other!(Server, "service.user", Kind::Word, Restart, service.user,
         "USER or USER:GROUP that the server becomes once it listens."),
     other!(Server, "service.chroot", Kind::Word, Restart, service.chroot,
@@ -271,6 +277,13 @@ pub const KEYS: &[Key] = &[
         "Unix socket at which the next adieu takes over from this one."),
     number!("service.ready_fd", Count, 0, 1023, Restart, service.ready_fd,
         "Descriptor that gets a line feed once the server serves (s6). 0: none."),
+    other!(Server, "service.sandbox", Kind::Choice(&["on", "off", "require"]), Restart,
+        service.sandbox,
+        "Once it serves it reaches what this file names and nothing else."),
+    other!(Server, "service.sandbox_read", Kind::Words, Restart, service.sandbox_read,
+        "Further paths that it may read then, such as targets of links."),
+    other!(Server, "service.sandbox_write", Kind::Words, Restart, service.sandbox_write,
+        "Further directories in which it may change files then."),
     other!(Server, "status.path", Kind::Word, Reload, status.path,
         "Path of the default site that shows the status, such as /-/status."),
     other!(Server, "status.allow", Kind::Networks, Reload, status.allow,
@@ -325,7 +338,7 @@ mod tests {
                 sections.push(section);
             }
         }
-        assert_eq!(KEYS.len(), 95);
+        assert_eq!(KEYS.len(), 101);
     }
 
     #[test]

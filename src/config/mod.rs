@@ -45,7 +45,7 @@ pub use mode::Mode;
 pub use origin::{Origin, Origins};
 pub use plan::{Fixed, Plan, Sizes};
 pub use script::{ScriptConfig, ScriptRule};
-pub use service::{LISTENERS_MAX, Owner, ServiceConfig};
+pub use service::{LISTENERS_MAX, Owner, SANDBOX_BUILT, Sandbox, ServiceConfig};
 pub use site::{Coding, Dotfiles, NamedSite, SiteConfig, Symlinks, UnknownHost};
 pub use status::StatusConfig;
 pub use target::Target;
@@ -206,6 +206,13 @@ impl Config {
     #[must_use]
     pub fn needs_starter(&self) -> bool {
         self.runs_scripts() || (self.upload_sync && self.takes_uploads())
+    }
+
+    /// A process stays outside of the sandbox, that starts the others.
+    #[must_use]
+    pub fn needs_maker(&self) -> bool {
+        let goes_in = SANDBOX_BUILT && self.service.sandbox != Sandbox::Off;
+        goes_in && (self.asks_who() || self.needs_starter())
     }
 
     /// Places for uploads; none where none are taken. An upload may take its time, and is not

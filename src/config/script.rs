@@ -35,6 +35,12 @@ pub struct ScriptConfig {
     pub memory_bytes: u64,
     /// Processor time of each process, s; 0: no bound.
     pub cpu_s: u32,
+    /// They gain no privileges by executing anything.
+    pub no_new_privs: bool,
+    /// Where they read and execute; with the next one empty: everywhere.
+    pub sandbox_read: Vec<String>,
+    /// Where they change files, too.
+    pub sandbox_write: Vec<String>,
 }
 
 impl Default for ScriptConfig {
@@ -50,6 +56,9 @@ impl Default for ScriptConfig {
             processes: 0,            // who knows what else the user runs?
             memory_bytes: 256 << 20, // address space, of which interpreters use little
             cpu_s: 60,               // who computes for a minute will not end
+            no_new_privs: false,     // those that call sudo or ping must go on working
+            sandbox_read: vec![],    // nobody else knows what they need
+            sandbox_write: vec![],
         }
     }
 }

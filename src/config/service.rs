@@ -9,6 +9,9 @@ use super::listen::UNIX_PATH_BYTES;
 use super::{Config, Listen};
 use std::path::Path;
 
+/// This build has the sandbox.
+pub const SANDBOX_BUILT: bool = cfg!(feature = "sandbox");
+
 /// The keys of `service` and what is near to them. An empty word stands for none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServiceConfig {
@@ -22,6 +25,24 @@ pub struct ServiceConfig {
     pub control: String,
     /// The descriptor that is told when it serves, 1 to 1023; 0: none.
     pub ready_fd: u16,
+    /// Whether it goes into its sandbox.
+    pub sandbox: Sandbox,
+    /// Further paths that it may read there, from / on.
+    pub sandbox_read: Vec<String>,
+    /// Further paths beneath which it may change files there, from / on.
+    pub sandbox_write: Vec<String>,
+}
+
+/// Whether the server goes into its sandbox once it serves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sandbox {
+    /// As far as the kernel lets it (default).
+    #[default]
+    On,
+    /// It does not.
+    Off,
+    /// It does, or it does not start.
+    Require,
 }
 
 /// `USER` or `USER:GROUP`, each a name or a number.
@@ -85,6 +106,22 @@ pub(super) fn contradiction(config: &Config) -> Option<Contradiction> {
         let what = "the server stays the user it is, and root walks out of a chroot";
         let cure = "name a user in service.user";
         return Some(Contradiction::new("service.chroot", what, cure));
+    }
+    let lists = [
+        ("service.sandbox_read", &service.sandbox_read),
+        ("service.sandbox_write", &service.sandbox_write),
+        ("script.sandbox_read", &config.script.sandbox_read),
+        ("script.sandbox_write", &config.script.sandbox_write),
+    ];
+    for (key, paths) in lists {
+        if let Some(path) = paths.iter().find(|path| !path.starts_with('/')) {
+            let what = format!("\"{path}\" is no path from / on");
+            return Some(Contradiction::new(
+                key,
+                what,
+                "write one, such as /srv, or none",
+            ));
+        }
     }
     of_control(config).or_else(|| {
         let count = config.listen.len();

@@ -8,6 +8,7 @@ mod closing;
 mod files;
 mod memory;
 mod queues;
+mod sandbox;
 
 use super::{Case, Check, Cure};
 
@@ -29,6 +30,7 @@ pub const CHECKS: &[Check] = &[
     Check { name: "net.ipv4.tcp_max_orphans", judge: closing::max_orphans },
     Check { name: "net.ipv4.tcp_fin_timeout", judge: closing::fin_timeout },
     Check { name: "net.ipv4.tcp_max_tw_buckets", judge: closing::max_tw_buckets },
+    Check { name: "sandbox", judge: sandbox::landlock },
     Check { name: "goodbye", judge: closing::goodbye },
 ];
 

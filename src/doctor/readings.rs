@@ -59,6 +59,8 @@ pub struct Readings {
     pub group: Option<Group>,
     /// Size of a page, in which tcp_mem counts.
     pub page_bytes: Option<u64>,
+    /// What the kernel says of Landlock.
+    pub landlock: Option<sys::confine::Answer>,
     /// What two sockets on the loopback do.
     pub probe: Option<Probe>,
 }
@@ -70,6 +72,7 @@ impl Readings {
         Self {
             open_files: sys::limits::open_files().ok(),
             page_bytes: sys::memory::page_bytes(),
+            landlock: Some(sys::confine::ask()),
             probe: Probe::of_system(config),
             ..Self::of_files(&read)
         }

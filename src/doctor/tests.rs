@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::{Draft, Sizes};
+use crate::sys::confine::Answer;
 
 const MIB: u64 = 1 << 20;
 
@@ -73,6 +74,7 @@ fn nas() -> Readings {
             ..Group::default()
         }),
         page_bytes: Some(4096),
+        landlock: Some(Answer::Abi(7)),
         probe: Some(PROBE),
     }
 }
@@ -301,6 +303,7 @@ fn everywhere(n: u64) -> Readings {
             counts_sockets: false,
         }),
         page_bytes: Some(n.max(1)),
+        landlock: Some(Answer::Abi(u32::try_from(n).unwrap_or(u32::MAX))),
         probe: Some(PROBE),
     }
 }
@@ -383,6 +386,12 @@ const ROWS: &[Row] = &[
         "8320 closed", ""),
     ("net.ipv4.tcp_max_tw_buckets", |r| r.tcp_max_tw_buckets = Some(127), Severity::Warn,
         "TIME-WAIT", "net.ipv4.tcp_max_tw_buckets = 8320"),
+    ("sandbox", |r| r.landlock = Some(Answer::Abi(5)), Severity::Note, "signals (Linux 6.12)", ""),
+    ("sandbox", |r| r.landlock = Some(Answer::Abi(1)), Severity::Note, "TCP (Linux 6.7)", ""),
+    ("sandbox", |r| r.landlock = Some(Answer::Off), Severity::Note, "takes landlock in lsm=", ""),
+    ("sandbox", |r| r.landlock = Some(Answer::None), Severity::Note, "a kernel from 5.13", ""),
+    ("sandbox", |r| r.landlock = Some(Answer::Forbidden(1)), Severity::Note, "a container", ""),
+    ("sandbox", |r| r.landlock = Some(Answer::NotBuilt), Severity::Note, "the feature", ""),
     ("goodbye", |r| r.probe = Some(Probe { discards: false, counts: false, ..PROBE }),
         Severity::Bad, "lacks MSG_TRUNC (what is not read", "run it on a kernel of Linux itself"),
     ("goodbye", |r| r.probe = Some(Probe { lingers: false, ..PROBE }), Severity::Warn,
@@ -403,6 +412,35 @@ fn each_check_says_what_is_wrong_why_and_what_helps() {
         let first = cures.first().map_or("", String::as_str);
         assert!(first.starts_with(cure), "{name}: {finding:?}");
         assert!(!cure.is_empty() || cures.is_empty(), "{name}: {finding:?}");
+    }
+}
+
+#[test]
+fn what_the_sandbox_lacks_matters_to_who_requires_it() {
+    for (keys, answer, severity) in [
+        (
+            &["service.sandbox=require"][..],
+            Answer::None,
+            Severity::Bad,
+        ),
+        (&["service.sandbox=require"], Answer::Abi(1), Severity::Note),
+        (
+            &["service.sandbox=require", "site.uploads=/inbox 1MiB"],
+            Answer::Abi(1),
+            Severity::Bad,
+        ),
+        (&["service.sandbox=off"], Answer::None, Severity::Fine),
+    ] {
+        let readings = Readings {
+            landlock: Some(answer),
+            ..nas()
+        };
+        let report = judged(keys, Teardown::Linger, &readings);
+        assert_eq!(
+            found(&report, "sandbox").severity,
+            severity,
+            "{keys:?} {answer:?}"
+        );
     }
 }
 
@@ -551,7 +589,7 @@ warn  net.core.somaxconn: 8
       must knock again, a second later.
       do: /etc/sysctl.conf: net.core.somaxconn = 16
       or: --set memory.backlog=8
-doctor: 15 fine, 1 warn
+doctor: 16 fine, 1 warn
 for: memory.connections=128, 33 MiB at worst, build linger
 ";
     assert!(text.ends_with(expected), "{text}");

@@ -38,9 +38,16 @@ pub const BUILT: bool = hash::BUILT;
 #[derive(Debug)]
 pub struct Helper {
     end: OwnedFd,
-    pid: Pid,
-    /// Nothing is left of it, and its number may be another's.
-    reaped: bool,
+    parent: Parent,
+}
+
+/// Whose child it is, and by what we end it.
+#[derive(Debug)]
+enum Parent {
+    /// Ours. `reaped`: nothing is left of it, and its number may be another's.
+    Us { pid: Pid, reaped: bool },
+    /// Another process of ours, which ends it when the leash is let go.
+    Other { leash: Option<OwnedFd> },
 }
 
 /// What became of a question.
@@ -84,11 +91,43 @@ pub fn start() -> io::Result<Helper> {
     match process::fork()? {
         Fork::Parent(pid) => Ok(Helper {
             end,
-            pid,
-            reaped: false,
+            parent: Parent::Us { pid, reaped: false },
         }),
         Fork::Child => child::live(&its_end),
     }
+}
+
+/// What a process needs that is to start the helper for us.
+#[derive(Debug)]
+pub struct Order {
+    /// For [`live`], in a new process. Who starts it keeps none of it: its end is the helper's.
+    pub end: OwnedFd,
+    /// At its end the helper is to be killed.
+    pub leash: OwnedFd,
+}
+
+/// A helper that another process is to start. If that does not, [`Heard::Gone`] follows.
+///
+/// # Errors
+///
+/// Unsupported in a build without the feature `auth`; EMFILE, ENOMEM.
+pub fn order() -> io::Result<(Helper, Order)> {
+    if !BUILT {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
+    let (end, its_end) = pair::pair()?;
+    let (ours, leash) = pair::pair()?;
+    let parent = Parent::Other { leash: Some(ours) };
+    let order = Order {
+        end: its_end,
+        leash,
+    };
+    Ok((Helper { end, parent }, order))
+}
+
+/// Lives as the helper, at this end. **In a new process, of one thread.**
+pub fn live(end: &OwnedFd) -> ! {
+    child::live(end)
 }
 
 impl Helper {
@@ -99,10 +138,13 @@ impl Helper {
         self.end.as_fd()
     }
 
-    /// The number of its process.
+    /// The number of its process, if it is a child of ours.
     #[must_use]
-    pub fn pid(&self) -> Pid {
-        self.pid
+    pub fn pid(&self) -> Option<Pid> {
+        match self.parent {
+            Parent::Us { pid, .. } => Some(pid),
+            Parent::Other { .. } => None,
+        }
     }
 
     /// Asks; the verdict will carry this number. Questions are answered in their order.
@@ -141,9 +183,13 @@ impl Helper {
 
     /// Ends it at once, whatever it is at. It may take a moment; ask [`Helper::reap`].
     pub fn kill(&mut self) {
-        if !self.reaped {
-            // Refused only when nothing is left of it.
-            let _ = process::kill(self.pid);
+        match &mut self.parent {
+            Parent::Us { pid, reaped: false } => {
+                // Refused only when nothing is left of it.
+                let _ = process::kill(*pid);
+            }
+            Parent::Us { reaped: true, .. } => {}
+            Parent::Other { leash } => *leash = None,
         }
     }
 
@@ -151,11 +197,23 @@ impl Helper {
     /// left. Does not wait: it may take a moment from [`Heard::Gone`] to the end, so ask again
     /// later.
     pub fn reap(&mut self) -> bool {
-        if !self.reaped {
-            // An error: somebody else has taken it, or the system keeps nothing (SIGCHLD ignored).
-            self.reaped = process::ended(self.pid).unwrap_or(true);
+        match &mut self.parent {
+            Parent::Us { reaped: true, .. } => true,
+            Parent::Us { pid, reaped } => {
+                // An error: somebody else has taken it, or the system keeps nothing (SIGCHLD
+                // ignored).
+                *reaped = process::ended(*pid).unwrap_or(true);
+                *reaped
+            }
+            // What is kept of it is its parent's; its end of the pair goes with it.
+            Parent::Other { .. } => loop {
+                match self.hear() {
+                    Heard::Verdict(..) => {}
+                    Heard::Nothing => return false,
+                    Heard::Gone => return true,
+                }
+            },
         }
-        self.reaped
     }
 }
 
@@ -164,12 +222,12 @@ impl Helper {
     /// One that is no process: this end of the pair, and the other one for the test to speak from.
     pub(crate) fn stand_in() -> (Self, OwnedFd) {
         let (end, its_end) = pair::pair().unwrap();
-        let helper = Self {
-            end,
+        let parent = Parent::Us {
             pid: Pid::of_nobody(),
             // So that nobody is killed.
             reaped: true,
         };
+        let helper = Self { end, parent };
         (helper, its_end)
     }
 }
@@ -190,6 +248,8 @@ impl Drop for Helper {
     /// is closed, and its number stays taken until the server ends: who drops a helper and goes on
     /// serving calls [`Helper::dismiss`] first, and [`Helper::reap`] until nothing is left.
     fn drop(&mut self) {
-        self.reap();
+        if let Parent::Us { .. } = self.parent {
+            self.reap();
+        }
     }
 }

@@ -14,6 +14,7 @@ mod answer;
 mod bind;
 mod buffers;
 mod clock;
+mod confined;
 pub mod control;
 mod descriptors;
 mod drive;
@@ -55,12 +56,14 @@ use crate::report::access::Access;
 use crate::report::counters::Counters;
 use crate::report::herald::Herald;
 use crate::report::sink;
+use crate::sandbox;
 use crate::site::cache::Cache;
 use crate::site::{Site, Work};
 use accept::Door;
 use addresses::Addresses;
 use buffers::Buffers;
 use clock::Clock;
+use confined::Confined;
 use growth::Growth;
 use identity::Proxies;
 use net::{EVENTS, Event, Look, Net, Token};
@@ -89,6 +92,7 @@ pub struct Reactor<N: Net> {
     /// What is in force.
     config: Config,
     reread: Option<Reread>,
+    confined: Confined,
     teardown: Teardown,
     limits: Rc<Limits>,
     slots: Slots<N::Socket>,
@@ -149,6 +153,7 @@ impl<N: Net> Reactor<N> {
         Self {
             sites: Sites::new(site),
             reread: None,
+            confined: Confined::default(),
             teardown,
             limits: Rc::new(config.limits.clone()),
             slots: Slots::new(config.connections, kept),
@@ -360,9 +365,10 @@ impl<N: Net> Reactor<N> {
 /// takes no address, for the server that is to be started anew still has it.
 ///
 /// # Errors
-/// As [`Site::check`] and [`Access::check`].
+/// As [`Site::check`], [`Access::check`] and [`sandbox::check`].
 pub fn check(config: &Config) -> Result<(), StartError> {
     Access::check(config)?;
+    sandbox::check(config)?;
     Site::check(&config.seen_from_outside()).map(drop)
 }
 

@@ -16,6 +16,7 @@ use crate::config::{Changes, Config, StartError, changed};
 use crate::helper::Helper;
 use crate::report::access::Access;
 use crate::report::sink;
+use crate::sandbox;
 use crate::script::Starter;
 use crate::site::Site;
 use std::rc::Rc;
@@ -130,6 +131,9 @@ impl<N: Net> Reactor<N> {
         // What was checked together need not be sound beside the old values.
         config.verify()?;
         let differs = |start| changes.reload.iter().any(|key| key.name.starts_with(start));
+        if sandbox::BUILT && self.confined.granted.is_held() {
+            sandbox::look(&self.confined.granted, &config, &Site::check(&config)?)?;
+        }
         let site = Site::new(&config)?;
         let access = match differs("log.access") {
             true => Some(Access::open(&config)?),
@@ -168,10 +172,10 @@ impl<N: Net> Reactor<N> {
     fn start_beside(&mut self, config: &Config) -> Result<Beside, StartError> {
         let mut beside = Beside::default();
         if config.asks_who() && !self.credentials.has_helper() {
-            beside.helper = Some(start_helper()?);
+            beside.helper = Some(start_helper(&self.confined.maker)?);
         }
         if config.needs_starter() && !self.scripts.has_starter() {
-            match start_starter() {
+            match start_starter(&self.confined.maker) {
                 Ok(starter) => beside.starter = Some(starter),
                 Err(error) => {
                     self.turn_away(beside);

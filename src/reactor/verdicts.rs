@@ -5,18 +5,21 @@
 //! its question has its answer and it is about to leave.
 
 use super::Reactor;
+use super::confined::{MAKER_CURE, NO_MAKER};
 use super::net::Net;
 use crate::config::StartError;
 use crate::connection::time::Turn;
 use crate::helper::{self, Helper};
+use crate::maker::Maker;
 
 /// Starts a helper.
 ///
 /// # Errors
 /// The build has none, or the system has no room for a process.
-pub fn start_helper() -> Result<Helper, StartError> {
-    helper::start().map_err(|error| {
+pub fn start_helper(maker: &Maker) -> Result<Helper, StartError> {
+    maker.helper().map_err(|error| {
         let (what, cure) = match helper::BUILT {
+            true if maker.is_missing(&error) => (NO_MAKER.to_owned(), MAKER_CURE),
             true => (
                 format!("no helper that looks at passwords: {error}"),
                 "free memory for one more process, or take site.auth away",
@@ -71,13 +74,14 @@ impl<N: Net> Reactor<N> {
         if !self.credentials.wants_another(turn.now) {
             return;
         }
-        let helper = start_helper();
+        let helper = start_helper(&self.confined.maker);
         match &helper {
             Ok(_) => {
+                self.confined.made();
                 self.counters.replace_helper();
                 log::info!("another helper looks at passwords");
             }
-            Err(error) => log::error!("{error}"),
+            Err(error) => self.confined.not_made(error),
         }
         self.employ(helper.ok());
     }

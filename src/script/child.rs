@@ -8,7 +8,7 @@
 
 use super::frame::{self, FRAME_BYTES, LAUNCH};
 use super::message::{self, REPORT_BYTES, SYNC};
-use super::running::{self, Running};
+use super::running::{self, Confinement, Running};
 use crate::sys::signal::Children;
 use crate::sys::{clock, poll, process, rights, signal, socket};
 use std::collections::VecDeque;
@@ -38,7 +38,7 @@ impl Drop for Last {
 }
 
 /// Lives as the starter, at this end of the pair.
-pub(super) fn live(end: &OwnedFd) -> ! {
+pub(super) fn live(end: &OwnedFd, confinement: &Confinement) -> ! {
     let _last = Last;
     // First, for a signal to the group must find none of the server's handlers.
     if signal::ignore().is_err() {
@@ -52,6 +52,7 @@ pub(super) fn live(end: &OwnedFd) -> ! {
     };
     let starter = Starter {
         end: end.as_fd(),
+        confinement,
         scripts: Vec::new(),
         reports: VecDeque::new(),
         gone: false,
@@ -62,6 +63,8 @@ pub(super) fn live(end: &OwnedFd) -> ! {
 
 struct Starter<'e> {
     end: BorrowedFd<'e>,
+    /// What scripts may do.
+    confinement: &'e Confinement,
     scripts: Vec<Running>,
     /// Reports that found no room yet.
     reports: VecDeque<Vec<u8>>,
@@ -176,7 +179,7 @@ impl Starter<'_> {
             // No server of ours says so.
             return self.end_all(now);
         };
-        match running::start(&launch, fds) {
+        match running::start(&launch, fds, self.confinement) {
             Ok(script) => self.scripts.push(script),
             Err(error) => {
                 let errno = error.raw_os_error().unwrap_or(0);

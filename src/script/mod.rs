@@ -17,6 +17,7 @@ mod running;
 
 pub use frame::{Frame, Unfit};
 pub use message::LINE_MAX;
+pub use running::Confinement;
 
 use crate::sys::process::{self, Fork, Pid};
 use crate::sys::{pair, rights, socket};
@@ -40,7 +41,8 @@ pub const ROOM: Room = [0; message::REPORT_BYTES + 1];
 #[derive(Debug)]
 pub struct Starter {
     end: OwnedFd,
-    pid: Pid,
+    /// Its number, if it is a child of ours.
+    pid: Option<Pid>,
     /// Nothing is left of it, and its number may be another's.
     reaped: bool,
 }
@@ -117,19 +119,40 @@ pub enum Heard<'r> {
 ///
 /// Unsupported in a build without the features `cgi` and `upload`; EBUSY while there are more
 /// threads; EAGAIN, EMFILE, ENOMEM.
-pub fn start() -> io::Result<Starter> {
+pub fn start(confinement: &Confinement) -> io::Result<Starter> {
+    let (mut starter, its_end) = order()?;
+    match process::fork()? {
+        Fork::Parent(pid) => {
+            starter.pid = Some(pid);
+            Ok(starter)
+        }
+        Fork::Child => child::live(&its_end, confinement),
+    }
+}
+
+/// A starter that another process of ours is to start, with [`live`] at this end, of which it keeps
+/// nothing. If it does not, [`Heard::Gone`] follows.
+///
+/// # Errors
+///
+/// Unsupported in a build without the features `cgi` and `upload`; EMFILE, ENOMEM.
+pub fn order() -> io::Result<(Starter, OwnedFd)> {
     if !STARTER_BUILT {
         return Err(io::ErrorKind::Unsupported.into());
     }
     let (end, its_end) = pair::pair()?;
-    match process::fork()? {
-        Fork::Parent(pid) => Ok(Starter {
-            end,
-            pid,
-            reaped: false,
-        }),
-        Fork::Child => child::live(&its_end),
-    }
+    let starter = Starter {
+        end,
+        pid: None,
+        reaped: false,
+    };
+    Ok((starter, its_end))
+}
+
+/// Lives as the starter, at this end; its scripts are confined so. **In a new process, of one
+/// thread.**
+pub fn live(end: &OwnedFd, confinement: &Confinement) -> ! {
+    child::live(end, confinement)
 }
 
 impl Starter {
@@ -140,9 +163,9 @@ impl Starter {
         self.end.as_fd()
     }
 
-    /// The number of its process.
+    /// The number of its process, if it is a child of ours.
     #[must_use]
-    pub fn pid(&self) -> Pid {
+    pub fn pid(&self) -> Option<Pid> {
         self.pid
     }
 
@@ -220,10 +243,27 @@ impl Starter {
     /// later.
     pub fn reap(&mut self) -> bool {
         if !self.reaped {
-            // An error: somebody else has taken it, or the system keeps nothing (SIGCHLD ignored).
-            self.reaped = process::ended(self.pid).unwrap_or(true);
+            self.reaped = match self.pid {
+                // An error: somebody else has taken it, or the system keeps nothing (SIGCHLD
+                // ignored).
+                Some(pid) => process::ended(pid).unwrap_or(true),
+                // What is kept of it is its parent's; its end of the pair goes with it.
+                None => self.has_ended(),
+            };
         }
         self.reaped
+    }
+
+    /// Its end of the pair is gone.
+    fn has_ended(&mut self) -> bool {
+        let mut room = ROOM;
+        loop {
+            match self.hear(&mut room) {
+                Heard::Nothing => return false,
+                Heard::Gone => return true,
+                Heard::Ended(..) | Heard::Failed(..) | Heard::Said(..) => {}
+            }
+        }
     }
 }
 
@@ -232,6 +272,8 @@ impl Drop for Starter {
     /// until the server ends. Who goes on serving calls [`Starter::dismiss`] first, and
     /// [`Starter::reap`] until nothing is left.
     fn drop(&mut self) {
-        self.reap();
+        if self.pid.is_some() {
+            self.reap();
+        }
     }
 }

@@ -8,15 +8,16 @@
 use super::child::say;
 use super::frame::Launch;
 use super::{How, LINE_MAX};
+use crate::sys::confine::{self, Access};
 use crate::sys::limits::Resource;
 use crate::sys::process::{self, Fork, Pid};
-use crate::sys::spawn::{self, End, Program, Word};
+use crate::sys::spawn::{self, Confined, End, Program, Word};
 use crate::sys::{change, file, pipe};
 use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Bytes of one script's standard error that are read before the others' turn.
 const TURN_BYTES: usize = 4096;
@@ -43,12 +44,53 @@ pub(super) struct Running {
     over: bool,
 }
 
+/// What scripts may do beside what their user may; by default all of it.
+#[derive(Clone, Debug, Default)]
+pub struct Confinement {
+    /// They gain no privileges by executing anything.
+    pub no_new_privileges: bool,
+    /// With the ABI of Landlock: they reach these, /dev/null, and nothing else.
+    pub paths: Option<(u32, Vec<(PathBuf, Access)>)>,
+}
+
+impl Confinement {
+    /// What a script gives up. Not even its directory is granted by itself: the server says which
+    /// that is, and who has taken the server over could name any.
+    fn take(&self) -> io::Result<Confined> {
+        let rules = match &self.paths {
+            None => None,
+            Some((abi, paths)) => {
+                let mut rules = Vec::new();
+                // What every program may expect.
+                let null = (PathBuf::from("/dev/null"), Access::Change);
+                for (path, access) in paths.iter().chain([&null]) {
+                    match confine::name(path) {
+                        Ok(fd) => rules.push((fd, *access)),
+                        // What is not there now cannot be reached either.
+                        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+                Some((*abi, rules))
+            }
+        };
+        Ok(Confined {
+            no_new_privileges: self.no_new_privileges || rules.is_some(),
+            rules,
+        })
+    }
+}
+
 /// Starts the script of this launch.
 ///
 /// # Errors
 ///
 /// As [`spawn::start`]; EPROTO if descriptors are missing; those of getcwd(3) for an interpreter.
-pub(super) fn start(launch: &Launch<'_>, fds: Vec<OwnedFd>) -> io::Result<Running> {
+pub(super) fn start(
+    launch: &Launch<'_>,
+    fds: Vec<OwnedFd>,
+    confinement: &Confinement,
+) -> io::Result<Running> {
     let mut fds = fds.into_iter();
     let both = fds.next().zip(fds.next());
     let (directory, output) = both.ok_or_else(|| io::Error::from_raw_os_error(EPROTO))?;
@@ -61,6 +103,7 @@ pub(super) fn start(launch: &Launch<'_>, fds: Vec<OwnedFd>) -> io::Result<Runnin
     };
     let (said, error) = pipe::from_program()?;
     spawn::enter(directory.as_fd())?;
+    let confined = confinement.take()?;
     let started = program(launch).and_then(|(path, arguments, environment)| {
         let program = Program {
             path,
@@ -69,6 +112,7 @@ pub(super) fn start(launch: &Launch<'_>, fds: Vec<OwnedFd>) -> io::Result<Runnin
             input,
             output,
             error,
+            confined,
         };
         spawn::start(program, limits(launch))
     });

@@ -19,19 +19,23 @@ mod user;
 
 use crate::config::{Config, StartError};
 use crate::helper::Helper;
+use crate::maker::Maker;
 use crate::reactor::kernel::{Before, Kernel};
-use crate::reactor::listeners::Given;
+use crate::reactor::listeners::{Given, Ids};
 use crate::reactor::socket_files::SocketFiles;
 use crate::reactor::{self, Reactor, Reread, scripts, teardown, verdicts};
 use crate::report::access::Access;
 use crate::report::herald::Herald;
 use crate::report::sink;
+use crate::sandbox::{self, Plan, grants};
 use crate::script::Starter;
 use crate::site::Site;
+use crate::sys::{confine, privilege};
 use background::Parent;
 use inherited::Inherited;
 use pidfile::Pidfile;
 use predecessor::Predecessor;
+use std::path::Path;
 
 /// Looks for what `config` names without opening any of it for good, as `-t` does.
 ///
@@ -43,11 +47,17 @@ pub fn check(config: &Config) -> Result<(), StartError> {
     reactor::check(config)
 }
 
-/// Starts the server and runs it until it is stopped.
+/// Starts the server and runs it until it is stopped. `file`: where `config` was read, and will be
+/// again.
 ///
 /// # Errors
 /// A [`StartError`] when something that was asked for cannot be had.
-pub fn serve(config: &Config, in_background: bool, reread: Reread) -> Result<(), StartError> {
+pub fn serve(
+    config: &Config,
+    file: Option<&Path>,
+    in_background: bool,
+    reread: Reread,
+) -> Result<(), StartError> {
     let inherited = Inherited::claim(config.service.ready_fd)?;
     let starter = std::process::id();
     let mut parent = match in_background {
@@ -56,7 +66,8 @@ pub fn serve(config: &Config, in_background: bool, reread: Reread) -> Result<(),
     };
     sink::install(config.log_level);
     let herald = inherited::herald(starter);
-    let outcome = run(config, inherited, herald, &mut parent, reread);
+    let from = (file, reread);
+    let outcome = run(config, inherited, herald, &mut parent, from);
     if let (Err(error), Some(parent)) = (&outcome, parent) {
         parent.told(error.code);
     }
@@ -69,7 +80,7 @@ fn run(
     mut inherited: Inherited,
     herald: Herald,
     parent: &mut Option<Parent>,
-    reread: Reread,
+    (file, reread): (Option<&Path>, Reread),
 ) -> Result<(), StartError> {
     let user = user::named(&config.service.user, "service.user")?;
     let unix_owner = user::named(&config.unix_owner, "listen.unix_owner")?;
@@ -88,16 +99,22 @@ fn run(
         log::info!("LISTEN_FDS: listen.address is not used, but what was handed over");
     }
     let mut pidfile = Pidfile::open(&config.service.pidfile, predecessor.is_some())?;
+    let (plan, maker) = outside(config, user)?;
+    // Where it is not built, none of what it does is in the program.
+    let plan = plan.filter(|_| sandbox::BUILT);
     user::give_up(&config.service.chroot, user)?;
     // From here on nothing is opened that the server could not open again.
     sink::direct(config)?;
     warn_of_lines_that_wait(config);
     let site = Site::new(config)?;
     let access = Access::open(config)?;
-    let (helper, starter) = beside(config)?;
+    let (helper, starter) = beside(config, &maker)?;
     let announcement = kernel.announcement(config);
+    let grants = plan.as_ref().map(|_| grants::at_start(config, &site, file));
+    let grants = grants.transpose()?.unwrap_or_default();
     let mut reactor = Reactor::new(kernel, site, config, teardown::BUILT)
         .with_reread(beneath(config.service.chroot.clone(), reread))
+        .with_maker(maker)
         .with_herald(herald);
     reactor.log_accesses(access);
     if helper.is_some() {
@@ -106,6 +123,10 @@ fn run(
     if starter.is_some() {
         reactor.employ_starter(starter);
     }
+    if let Some(plan) = &plan {
+        reactor.confine(plan.enter(&grants)?);
+    }
+    drop(grants);
     if let Some(predecessor) = predecessor {
         predecessor.take_over()?;
         reactor.net().prepare_listeners();
@@ -115,7 +136,7 @@ fn run(
     if let Some(pidfile) = &mut pidfile {
         pidfile.write();
     }
-    log::info!("{announcement}");
+    announce(&announcement, plan.as_ref());
     sink::ready();
     reactor.ready();
     inherited.tell_ready();
@@ -125,10 +146,48 @@ fn run(
     until_the_end(reactor, pidfile)
 }
 
+/// Says where it serves, and what holds it there.
+fn announce(announcement: &str, plan: Option<&Plan>) {
+    log::info!("{announcement}");
+    if let Some(plan) = plan {
+        log::info!("{}", plan.line());
+    }
+}
+
+/// What the server will give up, and who starts processes beside it then, outside of the sandbox
+/// but as the user that the server is about to become.
+fn outside(config: &Config, user: Option<Ids>) -> Result<(Option<Plan>, Maker), StartError> {
+    let answer = confine::ask();
+    let confinement = sandbox::of_scripts(config, answer)?;
+    let stays_root = match user {
+        Some(Ids { uid, .. }) => uid == 0,
+        None => privilege::is_root(),
+    };
+    let plan = Plan::of(config, answer, stays_root)?.filter(|_| sandbox::BUILT);
+    let Some(plan) = plan else {
+        return Ok((None, Maker::Ourselves(confinement)));
+    };
+    let maker = match config.needs_maker() {
+        false => Maker::Nobody,
+        true => {
+            let first = || user::give_up(&config.service.chroot, user).is_ok();
+            Maker::fork(&confinement, first).map_err(|error| {
+                let what = format!("no process that stays outside: {error}");
+                let cure = "free memory for one more process, or set service.sandbox to off";
+                StartError::runtime("service.sandbox", what, cure)
+            })?
+        }
+    };
+    plan.bound()?;
+    Ok((Some(plan), maker))
+}
+
 /// The processes beside the server that `config` needs.
-fn beside(config: &Config) -> Result<(Option<Helper>, Option<Starter>), StartError> {
-    let helper = config.asks_who().then(verdicts::start_helper);
-    let starter = config.needs_starter().then(scripts::start_starter);
+fn beside(config: &Config, maker: &Maker) -> Result<(Option<Helper>, Option<Starter>), StartError> {
+    let helper = config.asks_who().then(|| verdicts::start_helper(maker));
+    let starter = config
+        .needs_starter()
+        .then(|| scripts::start_starter(maker));
     Ok((helper.transpose()?, starter.transpose()?))
 }
 

@@ -22,6 +22,7 @@ mod names;
 mod parts;
 mod path;
 mod range;
+mod reach;
 mod redirect;
 mod represent;
 mod root;
@@ -35,6 +36,7 @@ mod validators;
 mod walk;
 pub(crate) mod work;
 
+pub use reach::Reach;
 pub use script::{Body, Script, ScriptMeans};
 pub use upload::{Store, Upload};
 pub(crate) use validators::http_date;

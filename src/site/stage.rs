@@ -101,6 +101,15 @@ impl Stage {
     /// Its name, for people.
     pub(super) const NAME: &'static str = ".adieu-uploads";
 
+    /// The directory in `root`, open by name alone.
+    ///
+    /// # Errors
+    ///
+    /// It is not there, or none.
+    pub(super) fn name(root: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+        file::open_directory(root, NAME)
+    }
+
     /// Makes the directory in `root`, unless it is there, and removes what nobody works at.
     ///
     /// # Errors

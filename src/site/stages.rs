@@ -70,7 +70,7 @@ impl Host {
     }
 
     /// A path that the rule is about can lie beneath this root.
-    fn leads_to(&self, rule: &UploadRule, place: u16) -> bool {
+    pub(super) fn leads_to(&self, rule: &UploadRule, place: u16) -> bool {
         let (above, front) = front(&rule.pattern);
         if self.place(&above).0 == place {
             return true;
@@ -101,7 +101,7 @@ impl Host {
 
 /// The names of the directory above all paths that a pattern is about, and how each of them
 /// begins.
-fn front(pattern: &Pattern) -> (Vec<u8>, Vec<u8>) {
+pub(super) fn front(pattern: &Pattern) -> (Vec<u8>, Vec<u8>) {
     let (mut front, starred) = pattern.front();
     if !starred && !front.ends_with(b"/") {
         front.push(b'/');

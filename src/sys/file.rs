@@ -79,7 +79,7 @@ pub(super) fn name_itself(path: &Path) -> io::Result<OwnedFd> {
 }
 
 /// Not by the standard library: on musl it takes `O_PATH` for a way of access, and drops it.
-fn name(path: &Path, flags: c_int) -> io::Result<OwnedFd> {
+pub(super) fn name(path: &Path, flags: c_int) -> io::Result<OwnedFd> {
     let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| invalid())?;
     open(libc::AT_FDCWD, &path, libc::O_PATH | flags)
 }

@@ -2,7 +2,7 @@
 //!
 //! Owns: one safe, typed function for each system call the rest needs. Must not: decide anything
 //! (which socket, when, for how long, what to do about an error), keep a connection's state, log,
-//! or import the rest of the crate; it knows `libc` and `std` only.
+//! or import the rest of the crate; it knows `libc`, `std` and `landlock` only.
 //!
 //! The map:
 //!
@@ -18,6 +18,8 @@
 //! - [`account`]: users and groups by name
 //! - [`mark`]: marks in a file that end with their process
 //! - [`privilege`]: becoming another user, another root
+//! - [`capability`]: giving up root's power
+//! - [`confine`]: what this process may still reach
 //! - [`process`]: other processes of ours, and the background: fork, a session, the standard
 //!   streams, all other descriptors, the umask
 //! - [`pair`](mod@pair): two connected sockets, for two processes of ours
@@ -48,8 +50,10 @@
 pub mod account;
 mod address;
 mod call;
+pub mod capability;
 pub mod change;
 pub mod clock;
+pub mod confine;
 pub mod diag;
 pub mod directory;
 pub mod file;

@@ -14,7 +14,7 @@
 
 use std::ffi::{CStr, CString, OsStr};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -23,6 +23,7 @@ use std::ptr;
 use libc::{c_char, c_int, c_ulong, id_t, pid_t};
 
 use super::call::{checked, fit, retried};
+use super::confine::{self, Access, Beside};
 use super::limits::{self, Resource};
 use super::process::Pid;
 use super::signal;
@@ -63,6 +64,32 @@ pub struct Program {
     pub output: OwnedFd,
     /// Standard error.
     pub error: OwnedFd,
+    /// What it may do.
+    pub confined: Confined,
+}
+
+/// What a program gives up before it is executed.
+#[derive(Debug, Default)]
+pub struct Confined {
+    /// As [`confine::no_new_privileges`].
+    pub no_new_privileges: bool,
+    /// The ABI and the rules of [`confine::restrict`]; they need the former.
+    pub rules: Option<(u32, Vec<(OwnedFd, Access)>)>,
+}
+
+impl Confined {
+    /// Gives it up.
+    fn take(&self) -> io::Result<()> {
+        if self.no_new_privileges {
+            confine::no_new_privileges()?;
+        }
+        let Some((abi, rules)) = &self.rules else {
+            return Ok(());
+        };
+        let rules = rules.iter().map(|(fd, access)| (fd.as_fd(), *access));
+        let rules: Vec<_> = rules.collect();
+        confine::restrict(*abi, &rules, Beside::default())
+    }
 }
 
 /// Starts the program in the current directory, leader of a new group, within these limits. Returns
@@ -80,6 +107,7 @@ pub fn start(program: Program, limits: Limits) -> io::Result<Pid> {
         input,
         output,
         error,
+        confined,
     } = program;
     // The library does what is before and behind the call below: it forks, puts the streams in
     // place, and brings the error back.
@@ -92,6 +120,7 @@ pub fn start(program: Program, limits: Limits) -> io::Result<Pid> {
         for (resource, most) in limits.into_iter().flatten() {
             limits::lower(resource, most)?;
         }
+        confined.take()?;
         Err(execute(&path, &arguments, &environment))
     };
     // SAFETY: the process had one thread, so the child may do what it likes, as allocate.
@@ -209,6 +238,7 @@ mod tests {
             input: None,
             output: null(),
             error: null(),
+            confined: Confined::default(),
         }
     }
 

@@ -133,11 +133,18 @@ fn children(pid: u32) -> (Vec<u32>, Vec<u32>) {
         let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else {
             continue;
         };
-        let mut words = stat.rsplit_once(") ").expect("a name").1.split(' ');
+        let (name, words) = stat.rsplit_once(") ").expect("a name");
+        let mut words = words.split(' ');
         let (state, parent) = (words.next(), words.next());
         if parent == Some(&pid.to_string()) {
             match state {
                 Some("Z") => dead.push(child),
+                // What it starts for the server stands for it.
+                _ if name.ends_with("(adieu-maker") => {
+                    let (its_dead, its_live) = children(child);
+                    dead.extend(its_dead);
+                    live.extend(its_live);
+                }
                 _ => live.push(child),
             }
         }

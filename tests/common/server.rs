@@ -205,6 +205,12 @@ impl Server {
         found.expect("a line")
     }
 
+    /// How many lines of its log are such.
+    pub(crate) fn said(&self, such: impl Fn(&str) -> bool) -> usize {
+        let lines = self.lines.lock().expect("no poison");
+        lines.iter().filter(|line| such(line)).count()
+    }
+
     /// Sends it a signal.
     pub(crate) fn signal(&self, name: &str) {
         let pid = self.pid().to_string();

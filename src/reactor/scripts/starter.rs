@@ -7,7 +7,9 @@ use super::running::Phase;
 use super::table::Scripts;
 use crate::config::StartError;
 use crate::connection::time::{Ms, Turn};
+use crate::maker::Maker;
 use crate::reactor::Reactor;
+use crate::reactor::confined::{MAKER_CURE, NO_MAKER};
 use crate::reactor::net::{Net, Token};
 use crate::script::{self, Heard, How, Starter};
 
@@ -20,9 +22,10 @@ const REPORTS_PER_TURN: usize = 64;
 ///
 /// # Errors
 /// The build has none, or the system has no room for a process.
-pub fn start_starter() -> Result<Starter, StartError> {
-    script::start().map_err(|error| {
+pub fn start_starter(maker: &Maker) -> Result<Starter, StartError> {
+    maker.starter().map_err(|error| {
         let (what, cure) = match script::STARTER_BUILT {
+            true if maker.is_missing(&error) => (NO_MAKER.to_owned(), MAKER_CURE),
             true => (
                 format!("no process that starts scripts: {error}"),
                 "free memory for one more process, or take site.scripts away",
@@ -206,10 +209,13 @@ impl<N: Net> Reactor<N> {
         if self.scripts.replace_at.is_none_or(|at| now < at) {
             return;
         }
-        let starter = start_starter();
+        let starter = start_starter(&self.confined.maker);
         match &starter {
-            Ok(_) => log::info!("another process starts scripts"),
-            Err(error) => log::error!("{error}"),
+            Ok(_) => {
+                self.confined.made();
+                log::info!("another process starts scripts");
+            }
+            Err(error) => self.confined.not_made(error),
         }
         self.employ_starter(starter.ok());
     }

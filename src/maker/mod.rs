@@ -1,0 +1,216 @@
+//! The maker: a process outside of the sandbox that starts the helper and the starter, for the
+//! server could not any more.
+//!
+//! Owns who starts processes beside the server, what is said to the maker, and its life. It must
+//! not know what they are asked. What is forked inside the sandbox stays inside: it could read no
+//! file of users and start no script. So a small process is forked before, and each time another
+//! one is needed the server sends it an end of the pair.
+//!
+//! Invariants: nothing here waits on the loop; the maker ends when the server does, whatever that
+//! died of; it keeps no end of a pair, so who stands at the other one hears of every end; it kills
+//! only children of its own that nobody has waited for; it does what two bytes can say, and
+//! nothing else.
+
+use crate::helper::{self, Helper};
+use crate::script::{self, Confinement, Starter};
+use crate::sys::confine;
+use crate::sys::process::{self, Fork, Pid};
+use crate::sys::{pair, poll, rights, signal};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+/// What ps(1) calls it.
+const NAME: &std::ffi::CStr = c"adieu-maker";
+/// The code of an end that was asked for.
+const DONE: u8 = 0;
+/// The code of every other one.
+const BROKEN: u8 = 1;
+/// The order to start a helper: its end and its leash come along.
+const HELPER: &[u8] = b"h";
+/// The order to start a starter: its end comes along.
+const STARTER: &[u8] = b"s";
+/// Who was killed is waited for in such steps, ms.
+const STEP_MS: u64 = 100;
+
+/// Who starts processes beside the server.
+#[derive(Debug)]
+pub enum Maker {
+    /// The server itself: it is in no sandbox.
+    Ourselves(Confinement),
+    /// The process that was forked before; here are its orders.
+    Process(OwnedFd),
+    /// Nobody: nothing of the kind was needed when the server went into its sandbox.
+    Nobody,
+}
+
+impl Maker {
+    /// Starts the process. **Only while this one has one thread.** There, `first` becomes what the
+    /// server is about to become; false ends it.
+    ///
+    /// # Errors
+    ///
+    /// EBUSY while there are more threads; EAGAIN, EMFILE, ENOMEM.
+    pub fn fork(confinement: &Confinement, first: impl FnOnce() -> bool) -> io::Result<Self> {
+        let (end, its_end) = pair::pair()?;
+        match process::fork()? {
+            Fork::Parent(_) => Ok(Self::Process(end)),
+            Fork::Child => live(&its_end, confinement, first),
+        }
+    }
+
+    /// A helper: started, or on its way.
+    ///
+    /// # Errors
+    ///
+    /// As [`helper::start`]; NotConnected if nobody can start one; EPIPE or ECONNRESET if the maker
+    /// is gone.
+    pub fn helper(&self) -> io::Result<Helper> {
+        match self {
+            Self::Ourselves(_) => helper::start(),
+            Self::Process(orders) if confine::BUILT => {
+                let (helper, order) = helper::order()?;
+                let both = [order.end.as_fd(), order.leash.as_fd()];
+                rights::offer(orders.as_fd(), HELPER, &both)?;
+                Ok(helper)
+            }
+            Self::Process(_) | Self::Nobody => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// A starter: started, or on its way.
+    ///
+    /// # Errors
+    ///
+    /// As [`Maker::helper`].
+    pub fn starter(&self) -> io::Result<Starter> {
+        match self {
+            Self::Ourselves(confinement) => script::start(confinement),
+            Self::Process(orders) if confine::BUILT => {
+                let (starter, end) = script::order()?;
+                rights::offer(orders.as_fd(), STARTER, &[end.as_fd()])?;
+                Ok(starter)
+            }
+            Self::Process(_) | Self::Nobody => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// The error means that nobody can start anything any more: that takes a restart.
+    #[must_use]
+    pub fn is_missing(&self, error: &io::Error) -> bool {
+        let gone = [io::ErrorKind::BrokenPipe, io::ErrorKind::ConnectionReset];
+        match self {
+            Self::Ourselves(_) => false,
+            Self::Process(_) => gone.contains(&error.kind()),
+            Self::Nobody => true,
+        }
+    }
+
+    /// The server itself cannot.
+    #[must_use]
+    pub fn is_elsewhere(&self) -> bool {
+        !matches!(self, Self::Ourselves(_))
+    }
+}
+
+/// A panic ends the process, where it would unwind into the server's code.
+struct Last;
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        process::end(BROKEN)
+    }
+}
+
+/// Lives as the maker, at this end of the pair.
+fn live(orders: &OwnedFd, confinement: &Confinement, first: impl FnOnce() -> bool) -> ! {
+    let _last = Last;
+    // First, for a signal to the group must find none of the server's handlers.
+    if signal::ignore().is_err() || !first() {
+        process::end(BROKEN);
+    }
+    process::close_others(orders.as_fd());
+    // Without a name of its own it works as well.
+    let _ = process::set_name(NAME);
+    let work = Work {
+        orders,
+        confinement,
+        leashed: Vec::new(),
+        free: Vec::new(),
+    };
+    process::end(work.go())
+}
+
+struct Work<'o> {
+    orders: &'o OwnedFd,
+    confinement: &'o Confinement,
+    /// Helpers, each with its leash; none once it was killed.
+    leashed: Vec<(Pid, Option<OwnedFd>)>,
+    /// Starters: they end themselves when they have ended their scripts.
+    free: Vec<Pid>,
+}
+
+impl Work<'_> {
+    /// Works until the pair ends; the code to end with. Helpers end with their own pairs, as
+    /// starters do.
+    fn go(mut self) -> u8 {
+        loop {
+            self.free.retain(|pid| !has_ended(*pid));
+            self.leashed
+                .retain(|(pid, leash)| leash.is_some() || !has_ended(*pid));
+            let killed = self.leashed.iter().any(|(_, leash)| leash.is_none());
+            let leashes = self.leashed.iter().filter_map(|(_, leash)| leash.as_ref());
+            let all = [self.orders].into_iter().chain(leashes);
+            let asked: Vec<_> = all.map(|fd| (fd.as_fd(), false)).collect();
+            let Ok(ready) = poll::wait(&asked, killed.then_some(STEP_MS)) else {
+                return BROKEN;
+            };
+            let mut ready = ready.into_iter();
+            let order = ready.next().unwrap_or(false);
+            let held = self.leashed.iter_mut().filter(|(_, leash)| leash.is_some());
+            for ((pid, leash), _) in held.zip(ready).filter(|(_, let_go)| *let_go) {
+                // Refused only when nothing is left of it, which cannot be: it was not waited for.
+                let _ = process::kill(*pid);
+                *leash = None;
+            }
+            if order && !self.order() {
+                return DONE;
+            }
+        }
+    }
+
+    /// Takes one order. False: there will be no more.
+    fn order(&mut self) -> bool {
+        // One byte more, so that what is too long is seen.
+        let mut room = [0; 2];
+        let (words, fds) = match rights::look(self.orders.as_fd(), &mut room) {
+            Ok((0, _)) => return false,
+            Ok((count, fds)) => (room.get(..count).unwrap_or_default(), fds),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
+            // What came with it is closed, and who waits for it hears that.
+            Err(error) if rights::is_too_long(&error) => return true,
+            Err(_) => return false,
+        };
+        let mut fds = fds.into_iter();
+        match (words, fds.next(), fds.next()) {
+            (HELPER, Some(end), Some(leash)) => match process::fork() {
+                Ok(Fork::Parent(pid)) => self.leashed.push((pid, Some(leash))),
+                Ok(Fork::Child) => helper::live(&end),
+                // As above.
+                Err(_) => {}
+            },
+            (STARTER, Some(end), None) => match process::fork() {
+                Ok(Fork::Parent(pid)) => self.free.push(pid),
+                Ok(Fork::Child) => script::live(&end, self.confinement),
+                Err(_) => {}
+            },
+            // No server of ours says so.
+            (_, _, _) => return false,
+        }
+        true
+    }
+}
+
+/// It has ended, and nothing is left of it.
+fn has_ended(pid: Pid) -> bool {
+    process::ended(pid).unwrap_or(true)
+}

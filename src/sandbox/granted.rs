@@ -1,0 +1,91 @@
+//! What was granted, for who asks later whether something was.
+//!
+//! Owns the list, and the answer as the kernel will give it: Landlock looks at the directories
+//! above a file up to /, and adds up what it finds. It must not grant anything. Invariant: a
+//! directory is known by what it is, not by its name, so one that took the name of another is not
+//! granted.
+
+use crate::sys::confine::Access;
+use crate::sys::file::{self, Stat};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+/// Which directory or file it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Identity(u64, u64);
+
+impl Identity {
+    fn of(fd: BorrowedFd<'_>) -> io::Result<Self> {
+        let Stat { device, inode, .. } = file::stat(fd)?;
+        Ok(Self(device, inode))
+    }
+}
+
+/// Deeper than any path is.
+const DEPTH_MAX: usize = 4096;
+
+/// What was granted.
+#[derive(Debug, Default)]
+pub struct Granted {
+    all: Vec<(Identity, Access)>,
+    held: bool,
+}
+
+impl Granted {
+    /// From now on the kernel refuses everything else.
+    pub(super) fn hold(&mut self) {
+        self.held = true;
+    }
+
+    /// The kernel refuses everything else.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.held
+    }
+
+    /// This, too.
+    ///
+    /// # Errors
+    /// None that stat(2) names for what is open.
+    pub(super) fn add(&mut self, at: BorrowedFd<'_>, access: Access) -> io::Result<()> {
+        self.all.push((Identity::of(at)?, access));
+        Ok(())
+    }
+
+    /// All of this access is granted there.
+    ///
+    /// # Errors
+    /// EMFILE, ENOMEM.
+    pub(super) fn has(&self, at: BorrowedFd<'_>, access: Access) -> io::Result<bool> {
+        let mut missing = access.parts();
+        let mut here = at.try_clone_to_owned()?;
+        let mut identity = Identity::of(at)?;
+        for _ in 0..DEPTH_MAX {
+            let own = self.all.iter().filter(|(granted, _)| *granted == identity);
+            missing = own.fold(missing, |left, (_, granted)| left & !granted.parts());
+            if missing == 0 {
+                return Ok(true);
+            }
+            here = match file::open_directory(here.as_fd(), c"..") {
+                Ok(above) => above,
+                // A file, or a directory that nobody may leave.
+                Err(error) if is_refusal(&error) => return Ok(false),
+                Err(error) => return Err(error),
+            };
+            let above = Identity::of(here.as_fd())?;
+            if above == identity {
+                return Ok(false);
+            }
+            identity = above;
+        }
+        Ok(false)
+    }
+}
+
+fn is_refusal(error: &io::Error) -> bool {
+    let kinds = [
+        io::ErrorKind::NotADirectory,
+        io::ErrorKind::PermissionDenied,
+    ];
+    kinds.contains(&error.kind())
+}

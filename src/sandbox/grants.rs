@@ -1,0 +1,399 @@
+//! What a configuration needs of the file system once the server serves.
+//!
+//! Owns the list of grants, each with the key that asks for it. It must not enter the sandbox.
+//! Invariants: everything that a reload, a rotation of logs or the end of the server does by a path
+//! of the configuration is in it, but for what is said here; what nothing names is not.
+//!
+//! | what | where | may be |
+//! |---|---|---|
+//! | roots and aliases | beneath them | read |
+//! | paths of uploads, unfinished ones | beneath them | read, made, written, renamed, removed |
+//! | files of logs | in and beneath their directory | made, written, renamed, removed |
+//! | the configuration file | in and beneath its directory, unless that is / | read |
+//! | everything, with a chroot | beneath its / | read |
+//! | the pidfile | in its directory, if that is its own | removed |
+//!
+//! Files of users are read by the helper, scripts started by the starter: both are outside.
+
+use crate::config::{Config, LogTarget, StartError, Symlinks};
+use crate::site::Site;
+use crate::sys::confine::{self, Access};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+/// One of them.
+#[derive(Debug)]
+pub struct Grant {
+    /// The directory or the file, open by name alone.
+    pub(super) at: OwnedFd,
+    pub(super) access: Access,
+    /// The key that asks for it.
+    pub(super) key: String,
+    /// Its name, for people.
+    pub(super) shown: String,
+}
+
+/// Gives `each` what `config` with these sites needs and a reload may change, one by one.
+///
+/// # Errors
+/// Directories cannot be opened once more; those of `each`.
+pub(super) fn of(
+    config: &Config,
+    site: &Site,
+    each: &mut dyn FnMut(Grant) -> Result<(), StartError>,
+) -> Result<(), StartError> {
+    let mut refused = Ok(());
+    let reached = site.reach(&mut |reach| {
+        refused = each(Grant {
+            at: reach.at,
+            access: match reach.changes {
+                true => Access::Change,
+                false => Access::Read,
+            },
+            key: reach.key,
+            shown: reach.shown,
+        });
+        refused.is_ok()
+    });
+    refused?;
+    reached.map_err(|error| unseen("site.root", &error))?;
+    for (key, word) in [
+        ("log.target", &config.log_target),
+        ("log.access_target", &config.access_target),
+    ] {
+        if let Some(LogTarget::File(path)) = LogTarget::parse(word) {
+            of_log(key, &path).map_or(Ok(()), &mut *each)?;
+        }
+    }
+    Ok(())
+}
+
+/// That, and what holds from the start to the end; `file`: where the configuration was read.
+///
+/// # Errors
+/// As [`of`]; a path that a key of the sandbox names is not there.
+pub fn at_start(
+    config: &Config,
+    site: &Site,
+    file: Option<&Path>,
+) -> Result<Vec<Grant>, StartError> {
+    let mut all = Vec::new();
+    of(config, site, &mut |grant| {
+        all.push(grant);
+        Ok(())
+    })?;
+    if let Some(file) = file {
+        all.extend(of_configuration(file));
+    }
+    if !config.service.chroot.is_empty() {
+        // That is the limit already, and a reload finds all that lies beneath.
+        all.extend(named(Path::new("/"), Access::Read, "service.chroot"));
+    }
+    if let Some(directory) = own_directory(&config.service.pidfile) {
+        all.extend(named(&directory, Access::Remove, "service.pidfile"));
+    }
+    all.extend(of_lists(config)?);
+    Ok(all)
+}
+
+/// What the keys of the sandbox name.
+///
+/// # Errors
+/// Something of it is not there.
+pub(super) fn of_lists(config: &Config) -> Result<Vec<Grant>, StartError> {
+    let service = &config.service;
+    let mut all = Vec::new();
+    for (key, paths, access) in [
+        ("service.sandbox_read", &service.sandbox_read, Access::Read),
+        (
+            "service.sandbox_write",
+            &service.sandbox_write,
+            Access::Fill,
+        ),
+    ] {
+        for path in paths {
+            let at = confine::name(Path::new(path));
+            let at = at.map_err(|error| fault(key, &format!("{path}: {error}")))?;
+            all.push(grant(at, access, key, Path::new(path)));
+        }
+    }
+    Ok(all)
+}
+
+/// Links may lead out of a root, and nothing is granted there.
+pub(super) fn lacks_targets(config: &Config) -> bool {
+    let service = &config.service;
+    follows(config) && service.chroot.is_empty() && service.sandbox_read.is_empty()
+}
+
+/// Some site follows links out of its root.
+fn follows(config: &Config) -> bool {
+    let named = config.sites.iter().map(|named| &named.site);
+    let mut all = named.chain([&config.site]);
+    all.any(|site| site.symlinks == Symlinks::Follow)
+}
+
+/// A file is made anew, and one that is full gets a second name beside it. What is no file, such as
+/// a FIFO, is opened again.
+fn of_log(key: &str, path: &Path) -> Option<Grant> {
+    let is_special = |meta: std::fs::Metadata| !meta.is_file() && !meta.is_dir();
+    match path.metadata().is_ok_and(is_special) {
+        true => named(path, Access::Write, key),
+        false => named(above(path), Access::Log, key),
+    }
+}
+
+/// Editors put another file into its place, so its directory is read; and where it is a link, that
+/// of what it leads to. / is everything: there the file alone is.
+fn of_configuration(file: &Path) -> impl Iterator<Item = Grant> {
+    let led_to = file.canonicalize().ok();
+    let both = [Some(file.to_owned()), led_to].into_iter().flatten();
+    both.filter_map(|path| match above(&path).canonicalize() {
+        Ok(directory) if directory != Path::new("/") => named(&directory, Access::Read, "-c"),
+        Ok(_) | Err(_) => named(&path, Access::Read, "-c"),
+    })
+}
+
+/// The directory of this file, unless it is one that others use, too: such as /run or /tmp, which
+/// have one name.
+fn own_directory(path: &str) -> Option<PathBuf> {
+    let path = Some(path).filter(|path| !path.is_empty())?;
+    let directory = above(Path::new(path)).canonicalize().ok()?;
+    // The first is the root directory.
+    (directory.components().count() > 2).then_some(directory)
+}
+
+/// The directory that a path names a file in.
+fn above(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        Some(_) | None => Path::new("."),
+    }
+}
+
+/// What is not there now cannot be granted, nor used before the next start.
+fn named(path: &Path, access: Access, key: &str) -> Option<Grant> {
+    let at = confine::name(path).ok()?;
+    Some(grant(at, access, key, path))
+}
+
+fn grant(at: OwnedFd, access: Access, key: &str, path: &Path) -> Grant {
+    Grant {
+        at,
+        access,
+        key: key.to_owned(),
+        shown: path.display().to_string(),
+    }
+}
+
+fn fault(key: &str, what: &dyn std::fmt::Display) -> StartError {
+    let cure = "name what is there, or take it away";
+    StartError::runtime(key, format!("cannot be granted: {what}"), cure)
+}
+
+/// The fault of a path that cannot be looked at.
+pub(super) fn unseen(key: &str, error: &io::Error) -> StartError {
+    fault(key, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::rules::Rule as _;
+    use crate::config::{ScriptRule, UploadRule};
+    use crate::sandbox::Granted;
+    use std::fs;
+    use std::os::fd::AsFd;
+    use std::os::unix::fs::symlink;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    /// A directory of its own, in that of the system for such.
+    struct Folder(PathBuf);
+
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+
+    impl Folder {
+        fn new() -> Self {
+            let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+            let name = format!("adieu-grants-{}-{number}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            for below in ["www/inbox/deep", "www/public", "alias", "log", "etc", "run"] {
+                fs::create_dir_all(path.join(below)).unwrap();
+            }
+            Self(path.canonicalize().unwrap())
+        }
+
+        fn at(&self, name: &str) -> PathBuf {
+            self.0.join(name)
+        }
+
+        fn config(&self, rules: &[&str]) -> Config {
+            let mut config = Config::default();
+            config.site.root = self.at("www");
+            let rules = rules.iter().map(|rule| UploadRule::parse(rule).unwrap());
+            config.site.uploads = rules.collect();
+            config
+        }
+
+        /// What is granted, as names beneath the folder.
+        fn granted(&self, config: &Config, file: Option<&Path>) -> Vec<(String, Access)> {
+            let site = Site::new(config).unwrap();
+            let all = at_start(config, &site, file).unwrap();
+            let name = |grant: &Grant| {
+                let link = format!(
+                    "/proc/self/fd/{}",
+                    std::os::fd::AsRawFd::as_raw_fd(&grant.at)
+                );
+                let path = fs::read_link(link).unwrap();
+                let below = path.strip_prefix(&self.0).unwrap_or(&path);
+                below.display().to_string()
+            };
+            all.iter()
+                .map(|grant| (name(grant), grant.access))
+                .collect()
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn pairs(all: &[(&str, Access)]) -> Vec<(String, Access)> {
+        let owned = all
+            .iter()
+            .map(|(name, access)| ((*name).to_owned(), *access));
+        owned.collect()
+    }
+
+    #[test]
+    fn a_site_is_read_and_nothing_else_is_granted() {
+        let folder = Folder::new();
+        let mut config = folder.config(&[]);
+        config.site.scripts = vec![ScriptRule::parse("/cgi-bin").unwrap()];
+        let granted = folder.granted(&config, None);
+        assert_eq!(granted, pairs(&[("www", Access::Read)]));
+    }
+
+    #[test]
+    fn uploads_change_what_their_rules_lead_to() {
+        if !crate::site::upload::BUILT {
+            return;
+        }
+        let stage = ("www/.adieu-uploads", Access::Change);
+        let (root, change) = (("www", Access::Read), Access::Change);
+        for (rules, wanted) in [
+            (&["/inbox 1"][..], &["www/inbox"][..]),
+            (&["/inbox/deep/*.jpg 1"], &["www/inbox/deep"]),
+            // What is not there yet is made in the one above it.
+            (&["/inbox/new/er 1"], &["www/inbox"]),
+            (&["/new 1"], &["www"]),
+            (&["/inbox 1", "/public 1"], &["www/inbox", "www/public"]),
+            (&["/ 1"], &["www"]),
+            (&["*.jpg 1"], &["www"]),
+            // A link inside leads where it leads, one that leads out nowhere.
+            (&["/near 1"], &["www/public"]),
+            (&["/far 1"], &[]),
+        ] {
+            let folder = Folder::new();
+            symlink("public", folder.at("www/near")).unwrap();
+            symlink(folder.at("alias"), folder.at("www/far")).unwrap();
+            let granted = folder.granted(&folder.config(rules), None);
+            let mut expected = vec![root, stage];
+            expected.extend(wanted.iter().map(|name| (*name, change)));
+            assert_eq!(granted, pairs(&expected), "{rules:?}");
+        }
+    }
+
+    #[test]
+    fn aliases_beneath_a_rule_change_as_a_whole() {
+        if !crate::site::upload::BUILT {
+            return;
+        }
+        let folder = Folder::new();
+        let mut config = folder.config(&["/inbox 1"]);
+        let line = format!("/inbox/other {}", folder.at("alias").display());
+        config.site.aliases = vec![crate::config::rules::Alias::parse(&line).unwrap()];
+        let granted = folder.granted(&config, None);
+        for name in ["alias", "www/inbox"] {
+            assert!(
+                granted.contains(&(name.to_owned(), Access::Change)),
+                "{granted:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn logs_configuration_and_pidfile_have_their_directories() {
+        let folder = Folder::new();
+        let shown = |name: &str| folder.at(name).display().to_string();
+        let mut config = folder.config(&[]);
+        config.log_target = format!("file:{}", shown("log/adieu"));
+        config.access_target = format!("file:{}", shown("missing/access"));
+        config.service.pidfile = shown("run/pid");
+        config.service.sandbox_read = vec![shown("alias")];
+        config.service.sandbox_write = vec![shown("www/public")];
+        fs::write(folder.at("etc/real.toml"), "").unwrap();
+        fs::create_dir(folder.at("etc/links")).unwrap();
+        let link = folder.at("etc/links/adieu.toml");
+        symlink("../real.toml", &link).unwrap();
+        let granted = folder.granted(&config, Some(&link));
+        let expected = [
+            ("www", Access::Read),
+            ("log", Access::Log),
+            ("etc/links", Access::Read),
+            ("etc", Access::Read),
+            ("run", Access::Remove),
+            ("alias", Access::Read),
+            ("www/public", Access::Fill),
+        ];
+        assert_eq!(granted, pairs(&expected));
+        config.service.sandbox_read = vec![shown("nowhere")];
+        let site = Site::new(&config).unwrap();
+        let error = at_start(&config, &site, None).unwrap_err().to_string();
+        assert!(
+            error.starts_with("service.sandbox_read: cannot be granted: "),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn what_others_use_too_is_not_granted_for_a_file() {
+        assert_eq!(own_directory(""), None);
+        for path in [
+            "/adieu.pid",
+            "/run/adieu.pid",
+            "/tmp/adieu.pid",
+            "/nowhere/at/all/x",
+        ] {
+            assert_eq!(own_directory(path), None, "{path}");
+        }
+        assert!(of_configuration(Path::new("/etc")).all(|grant| grant.shown == "/etc"));
+        // A device is opened again as it is.
+        let last = of_log("log.target", Path::new("/dev/null")).unwrap();
+        assert_eq!(
+            (last.shown.as_str(), last.access),
+            ("/dev/null", Access::Write)
+        );
+    }
+
+    #[test]
+    fn what_was_granted_is_found_as_the_kernel_finds_it() {
+        let folder = Folder::new();
+        let mut granted = Granted::default();
+        let open = |name: &str| confine::name(&folder.at(name)).unwrap();
+        granted.add(open("www").as_fd(), Access::Read).unwrap();
+        granted.add(open("www/inbox").as_fd(), Access::Log).unwrap();
+        let has = |name: &str, access| granted.has(open(name).as_fd(), access).unwrap();
+        assert!(has("www", Access::Read) && has("www/inbox/deep", Access::Read));
+        assert!(has("www/inbox/deep", Access::Log) && !has("www/public", Access::Log));
+        assert!(!has("log", Access::Read) && !has("", Access::Read));
+        assert!(!has("www", Access::Execute) && !has("www/inbox", Access::Change));
+        // Another one of the same name.
+        fs::rename(folder.at("www"), folder.at("was")).unwrap();
+        fs::create_dir(folder.at("www")).unwrap();
+        assert!(!has("www", Access::Read) && has("was", Access::Read));
+    }
+}

@@ -1,0 +1,734 @@
+//! The sandbox, on the real program: what the kernel refuses, what goes on inside, and what is said
+//! where the kernel lacks it. Where the tests run as root all of it is done once more as another
+//! user.
+#![allow(
+    unsafe_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking; one filters system calls"
+)]
+
+mod common;
+
+use adieu::sys::confine::{self, Answer};
+use common::auth::ALICE;
+use common::auth::{Users, alice, basic, helpers, status, zombies};
+use common::child::{NOBODY, as_other, is_root, refused, told};
+use common::place::{Place, permit};
+use common::scripts::Site;
+use common::server::Server;
+use common::uploads::{alone, bare, content, put};
+use common::{eventually, skip};
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// Whether the kernel has Landlock, of this ABI at least; says so if not.
+fn has(name: &str, least: u32) -> bool {
+    let answer = confine::ask();
+    let has = matches!(answer, Answer::Abi(abi) if abi >= least);
+    if !has {
+        skip(name, &format!("it takes Landlock ABI {least}: {answer}"));
+    }
+    has
+}
+
+/// The keys of each user that the server can be here: whoever starts it, and another one.
+fn users() -> Vec<Vec<String>> {
+    let own = vec![];
+    match is_root() {
+        true => vec![own, vec![format!("service.user={NOBODY}:{NOBODY}")]],
+        false => vec![own],
+    }
+}
+
+/// A server with a configuration file of its own, in a directory of its own.
+struct Configured {
+    place: Place,
+    keys: Vec<String>,
+}
+
+impl Configured {
+    fn new(keys: &[String]) -> Self {
+        let place = Place::new();
+        place.site("www", "one");
+        place.site("other", "two");
+        place.directory("etc");
+        for name in ["log", "www/inbox", "www/public", "www/inbox/deep"] {
+            place.directory(name);
+        }
+        // Where the server is another user.
+        for name in ["log", "www", "www/inbox", "www/public", "www/inbox/deep"] {
+            permit(&place.path(name), 0o777);
+        }
+        Self {
+            place,
+            keys: keys.to_vec(),
+        }
+    }
+
+    /// The file says this; put in its place as editors do.
+    fn write(&self, text: &str) {
+        self.place.file("etc/draft", text.as_bytes());
+        fs::rename(self.place.path("etc/draft"), self.file()).unwrap();
+    }
+
+    fn file(&self) -> PathBuf {
+        self.place.path("etc/adieu.toml")
+    }
+
+    fn site(&self, root: &str, more: &str) -> String {
+        format!("[site]\nroot = \"{}\"\n{more}", self.place.shown(root))
+    }
+
+    fn start(&self, text: &str, keys: &[&str]) -> Server {
+        self.write(text);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_adieu"));
+        command.args(["-p", "127.0.0.1:0", "-c"]).arg(self.file());
+        for key in self
+            .keys
+            .iter()
+            .map(String::as_str)
+            .chain(keys.iter().copied())
+        {
+            command.args(["--set", key]);
+        }
+        Server::run(command)
+    }
+
+    /// What it says to the `count`th reload, with this in the file.
+    fn reload(&self, server: &Server, count: usize, text: &str) -> String {
+        self.write(text);
+        server.signal("HUP");
+        let said = |line: &String| line.contains(" reloaded: ") || line.contains(" not reloaded, ");
+        server.line(count, said)
+    }
+}
+
+fn page(server: &Server, target: &str) -> (u16, String) {
+    let answer = common::scripts::ask(&mut server.connect(), &bare("GET", target, ""));
+    (answer.status, String::from_utf8(answer.body).unwrap())
+}
+
+fn sandbox_lines(lines: &[String]) -> Vec<&String> {
+    let all = lines.iter();
+    all.filter(|line| line.contains("service.sandbox"))
+        .collect()
+}
+
+#[test]
+fn the_kernel_refuses_a_path_outside() {
+    const NAME: &str = "the_kernel_refuses_a_path_outside";
+    if !has(NAME, 1) {
+        return;
+    }
+    for keys in users() {
+        let own = Configured::new(&keys);
+        own.place.directory("secret");
+        own.place.file("secret/s.txt", b"secret");
+        symlink(own.place.path("secret/s.txt"), own.place.path("www/link")).unwrap();
+        let text = own.site("www", "symlinks = \"follow\"\n");
+        let granted = format!("service.sandbox_read={}", own.place.shown("secret"));
+        for (key, status) in [
+            ("service.sandbox=off", 200),
+            ("service.sandbox=on", 403),
+            ("service.sandbox=require", 403),
+            (&granted, 200),
+        ] {
+            let server = own.start(&text, &[key]);
+            assert_eq!(page(&server, "/link").0, status, "{key} {keys:?}");
+            assert_eq!(page(&server, "/"), (200, "one".to_owned()), "{key}");
+            let stopped = server.stop();
+            let lines = sandbox_lines(&stopped.lines);
+            assert_eq!(lines.is_empty(), key.ends_with("off"), "{lines:?}");
+        }
+    }
+}
+
+#[test]
+fn what_was_given_up_is_seen_from_outside() {
+    const NAME: &str = "what_was_given_up_is_seen_from_outside";
+    for keys in users() {
+        let own = Configured::new(&keys);
+        let server = own.start(&own.site("www", ""), &[]);
+        let word = |name: &str| told(server.pid(), "status", name).concat();
+        assert_eq!(word("NoNewPrivs:"), "1");
+        // Root keeps what it needs for the files of others; who is somebody else keeps nothing.
+        let stays_root = is_root() && keys.is_empty();
+        let kept = if stays_root {
+            "000000000000000e"
+        } else {
+            "0000000000000000"
+        };
+        for set in ["CapInh:", "CapAmb:"] {
+            assert_eq!(word(set), "0000000000000000", "{set} {keys:?}");
+        }
+        for set in ["CapPrm:", "CapEff:"] {
+            assert_eq!(word(set), kept, "{set} {keys:?}");
+        }
+        // Who is not root may not take from this set; without new privileges it gives nothing.
+        match is_root() {
+            true => assert_eq!(word("CapBnd:"), kept, "{keys:?}"),
+            false => skip(NAME, "the bounding set needs root"),
+        }
+        drop(server.stop());
+        let server = own.start(&own.site("www", ""), &["service.sandbox=off"]);
+        assert_eq!(told(server.pid(), "status", "NoNewPrivs:"), ["0"]);
+        drop(server.stop());
+    }
+}
+
+#[test]
+fn a_reload_works_for_what_was_granted_and_names_what_was_not() {
+    const NAME: &str = "a_reload_works_for_what_was_granted_and_names_what_was_not";
+    if !has(NAME, 1) {
+        return;
+    }
+    for keys in users() {
+        let own = Configured::new(&keys);
+        own.place.site("www/sub", "beneath");
+        let server = own.start(&own.site("www", ""), &[]);
+        // Another file of the same name, and what lies beneath what was granted.
+        let said = own.reload(&server, 1, &own.site("www/sub", ""));
+        assert!(said.contains(" reloaded: site.root"), "{said}");
+        assert_eq!(page(&server, "/"), (200, "beneath".to_owned()));
+        // A root beside it.
+        let said = own.reload(&server, 2, &own.site("other", ""));
+        let other = fs::canonicalize(own.place.path("other")).unwrap();
+        let what = format!(
+            "site.root: {}/ was not granted when the server went into its sandbox; start adieu \
+             anew, or name what is above it in service.sandbox_read before",
+            other.display()
+        );
+        assert!(
+            said.contains(" not reloaded, ") && said.ends_with(&what),
+            "{said}"
+        );
+        // A log elsewhere, uploads where none were, passwords and scripts where none were.
+        for (more, key) in [
+            (
+                format!(
+                    "[log]\ntarget = \"file:{}\"\n",
+                    own.place.shown("other/log")
+                ),
+                "log.target: ",
+            ),
+            ("uploads = [\"/inbox 1MiB\"]\n".to_owned(), "site.uploads: "),
+            (
+                "auth = [\"/admin * /etc/passwd Realm\"]\n".to_owned(),
+                "site.auth: the server is in its sandbox, where it can start no further process; \
+                 start adieu anew",
+            ),
+            (
+                "scripts = [\"/cgi-bin\"]\n".to_owned(),
+                "site.scripts: the server is in its sandbox",
+            ),
+        ] {
+            let count = own.counted(&server);
+            let said = own.reload(&server, count, &own.site("www/sub", &more));
+            assert!(
+                said.contains(" not reloaded, ") && said.contains(key),
+                "{said}"
+            );
+            assert_eq!(page(&server, "/"), (200, "beneath".to_owned()));
+        }
+        // A directory that has taken the name of the granted one.
+        fs::rename(own.place.path("www"), own.place.path("was")).unwrap();
+        own.place.site("www", "new");
+        let count = own.counted(&server);
+        let said = own.reload(&server, count, &own.site("www", ""));
+        assert!(
+            said.contains("site.root: ") && said.contains("was not granted"),
+            "{said}"
+        );
+        assert_eq!(page(&server, "/"), (200, "beneath".to_owned()));
+        drop(server.stop());
+    }
+}
+
+impl Configured {
+    /// Which reload is the next.
+    fn counted(&self, server: &Server) -> usize {
+        let counted =
+            server.said(|line| line.contains(" reloaded: ") || line.contains(" not reloaded, "));
+        counted + 1
+    }
+}
+
+#[test]
+fn a_root_that_is_switched_is_found_where_the_one_above_is_granted() {
+    const NAME: &str = "a_root_that_is_switched_is_found_where_the_one_above_is_granted";
+    if !has(NAME, 1) {
+        return;
+    }
+    for keys in users() {
+        let own = Configured::new(&keys);
+        own.place.site("releases/1", "first");
+        own.place.site("releases/2", "second");
+        own.place.directory("releases");
+        let current = own.place.path("current");
+        symlink("releases/1", &current).unwrap();
+        let above = format!("service.sandbox_read={}", own.place.shown("releases"));
+        for (key, after) in [("service.sandbox=on", "first"), (&above, "second")] {
+            let text = own.site("current", "");
+            let server = own.start(&text, &[key]);
+            assert_eq!(page(&server, "/").1, "first");
+            fs::remove_file(&current).unwrap();
+            symlink("releases/2", &current).unwrap();
+            own.reload(&server, 1, &text);
+            assert_eq!(page(&server, "/").1, after, "{key}");
+            drop(server.stop());
+            fs::remove_file(&current).unwrap();
+            symlink("releases/1", &current).unwrap();
+        }
+    }
+}
+
+#[test]
+fn logs_are_rotated_inside() {
+    const NAME: &str = "logs_are_rotated_inside";
+    if !has(NAME, 1) {
+        return;
+    }
+    for keys in users() {
+        let own = Configured::new(&keys);
+        let access = format!("log.access_target=file:{}", own.place.shown("log/access"));
+        let keys = [
+            access.as_str(),
+            "log.access=common",
+            "log.access_bytes=4KiB",
+        ];
+        let server = own.start(&own.site("www", ""), &keys);
+        let text = |name: &str| own.place.text(name).unwrap_or_default();
+        assert_eq!(page(&server, "/first").0, 404);
+        eventually("a line", || text("log/access").contains("/first"));
+        // By somebody who moves it away.
+        fs::rename(own.place.path("log/access"), own.place.path("log/old")).unwrap();
+        server.signal("USR1");
+        eventually("a new file", || own.place.path("log/access").exists());
+        assert_eq!(page(&server, "/second").0, 404);
+        eventually("the new one", || text("log/access").contains("/second"));
+        assert!(!text("log/old").contains("/second"));
+        // By itself, when it is full.
+        for _ in 0..100 {
+            assert_eq!(page(&server, "/third").0, 404);
+        }
+        eventually("it was full", || text("log/access.1").contains("/third"));
+        drop(server.stop());
+    }
+}
+
+#[test]
+fn uploads_work_inside_and_nothing_else_is_written() {
+    const NAME: &str = "uploads_work_inside_and_nothing_else_is_written";
+    // Before, uploads and Landlock do not go together.
+    if !has(NAME, confine::ABI_RENAMES) {
+        return;
+    }
+    for keys in users() {
+        for sync in ["upload.sync=off", "upload.sync=on"] {
+            let own = Configured::new(&keys);
+            symlink("../public", own.place.path("www/inbox/out")).unwrap();
+            let text = own.site("www", "uploads = [\"/inbox 1MiB\"]\n");
+            let server = own.start(&text, &[sync]);
+            for target in ["/inbox/a", "/inbox/deep/a"] {
+                for (body, status) in [(&b"new"[..], 201), (b"replaced", 204)] {
+                    assert_eq!(alone(&server, &put(target, "", body)).status, status);
+                    assert_eq!(content(&server, target), (200, body.to_vec()));
+                }
+                assert_eq!(alone(&server, &bare("DELETE", target, "")).status, 204);
+                assert_eq!(content(&server, target).0, 404);
+            }
+            // The rule is about the path, and the link stays inside of the root: only the kernel
+            // says no.
+            let outside = put("/inbox/out/x", "", b"x");
+            assert_eq!(alone(&server, &outside).status, 403);
+            // A reload opens the directories anew.
+            let said = own.reload(&server, 1, &text);
+            assert!(said.contains(" reloaded: "), "{said}");
+            assert_eq!(alone(&server, &put("/inbox/b", "", b"b")).status, 201);
+            drop(server.stop());
+            let server = own.start(&text, &["service.sandbox=off"]);
+            assert_eq!(alone(&server, &outside).status, 201);
+            drop(server.stop());
+        }
+    }
+}
+
+#[test]
+fn a_rule_that_was_taken_away_comes_back_inside() {
+    const NAME: &str = "a_rule_that_was_taken_away_comes_back_inside";
+    if !has(NAME, 1) {
+        return;
+    }
+    for keys in users() {
+        let own = Configured::new(&keys);
+        let file = Users::new(ALICE);
+        permit(file.path(), 0o644);
+        let users = file.path().display();
+        let guarded = own.site("www", &format!("auth = [\"/ * {users} Realm\"]\n"));
+        let server = own.start(&guarded, &[]);
+        assert_eq!(status(&server, "/", &alice()), 200);
+        let said = own.reload(&server, 1, &own.site("www", ""));
+        assert!(said.contains(" reloaded: site.auth"), "{said}");
+        assert_eq!(page(&server, "/").0, 200);
+        eventually("no helper", || helpers(&server).is_empty());
+        let said = own.reload(&server, 2, &guarded);
+        assert!(said.contains(" reloaded: site.auth"), "{said}");
+        assert_eq!(status(&server, "/", ""), 401);
+        eventually("Alice", || status(&server, "/", &alice()) == 200);
+        drop(server.stop());
+    }
+}
+
+/// The number of the process of this name beside the server.
+fn beside(server: &Server, name: &str) -> Option<u32> {
+    let mut all = helpers(server).into_iter();
+    all.find(|pid| comm(*pid).is_some_and(|own| own == name))
+}
+
+fn comm(pid: u32) -> Option<String> {
+    let text = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+    Some(text.trim_end().to_owned())
+}
+
+/// The process that starts the others.
+fn maker(server: &Server) -> u32 {
+    let children = format!("/proc/{0}/task/{0}/children", server.pid());
+    let text = fs::read_to_string(children).unwrap();
+    let mut pids = text.split_whitespace().map(|pid| pid.parse().unwrap());
+    pids.find(|pid| comm(*pid).is_some_and(|own| own == "adieu-maker"))
+        .expect("a maker")
+}
+
+fn kill(pid: u32) {
+    let pid = pid.to_string();
+    let told = Command::new("kill").args(["-s", "KILL", &pid]).status();
+    assert!(told.expect("kill(1)").success());
+}
+
+#[test]
+fn scripts_and_passwords_work_inside_also_after_their_processes_were_killed() {
+    for keys in users() {
+        let site = Site::with_echo();
+        site.script(
+            "rights",
+            "printf 'Content-Type: text/plain\\n\\n'; \
+             grep -E 'NoNewPrivs|CapBnd' /proc/self/status",
+        );
+        let users = Users::new(ALICE);
+        permit(users.path(), 0o644);
+        let guard = users.guard("/static.txt *", "Realm");
+        let mut all: Vec<&str> = keys.iter().map(String::as_str).collect();
+        all.push(&guard);
+        let server = site.start(&all);
+        for round in 0..3 {
+            eventually("a script", || page(&server, "/cgi-bin/echo").0 == 200);
+            eventually("Alice", || status(&server, "/static.txt", &alice()) == 200);
+            assert_eq!(status(&server, "/static.txt", &basic("alice", "x")), 401);
+            // Scripts are outside, as before.
+            let rights = page(&server, "/cgi-bin/rights").1;
+            assert!(rights.contains("NoNewPrivs:\t0"), "{rights}");
+            assert!(!rights.contains("CapBnd:\t000000000000000"), "{rights}");
+            let both = ["adieu-helper", "adieu-starter"];
+            let was = both.map(|name| beside(&server, name).expect(name));
+            kill(was[round % 2]);
+            eventually("another one", || {
+                let now = both.map(|name| beside(&server, name));
+                now.iter().all(Option::is_some) && now != was.map(Some)
+            });
+            eventually("nothing is left", || zombies(&server) == 0);
+        }
+        drop(server.stop());
+    }
+}
+
+#[test]
+fn without_the_maker_what_runs_goes_on_and_it_is_said_once() {
+    let site = Site::with_echo();
+    let server = site.start(&[]);
+    eventually("a script", || page(&server, "/cgi-bin/echo").0 == 200);
+    let starter = common::scripts::starter(&server);
+    kill(maker(&server));
+    // What it has started lives on.
+    assert_eq!(page(&server, "/cgi-bin/echo").0, 200);
+    kill(starter);
+    let why = "site.scripts: the server is in its sandbox, where it can start no further process; \
+               start adieu anew";
+    let said = |line: &str| line.contains(why);
+    eventually("it is said", || server.said(said) > 0);
+    // It is tried again, and not said again.
+    let tried = || told(server.pid(), "status", "voluntary_ctxt_switches:").concat();
+    let before: u64 = tried().parse().unwrap();
+    eventually("some turns", || {
+        tried().parse::<u64>().unwrap() > before + 2
+    });
+    assert_eq!(
+        (page(&server, "/cgi-bin/echo").0, page(&server, "/").0),
+        (503, 200)
+    );
+    assert_eq!(server.said(said), 1);
+    drop(server.stop());
+}
+
+#[test]
+fn the_maker_takes_no_more_than_the_plan_says() {
+    let site = Site::with_echo();
+    let server = site.start(&["memory.connections=1024"]);
+    for _ in 0..20 {
+        assert_eq!(page(&server, "/cgi-bin/echo").0, 200);
+        assert_eq!(page(&server, "/").0, 200);
+    }
+    server.signal("HUP");
+    server.says("adieu: reloaded: ");
+    let Ok(text) = fs::read_to_string(format!("/proc/{}/smaps_rollup", maker(&server))) else {
+        return skip("the memory of the maker", "no /proc/PID/smaps_rollup");
+    };
+    let own = text.lines().filter(|line| line.starts_with("Private_"));
+    let kib = own.map(|line| line.split_whitespace().nth(1).unwrap());
+    let kib: u64 = kib.map(|word| word.parse::<u64>().unwrap()).sum();
+    println!("private memory of the maker: {kib} KiB");
+    // MAKER_BYTES of the plan.
+    assert!((1..=80).contains(&kib), "{kib} KiB");
+    drop(server.stop());
+}
+
+#[test]
+fn everything_beside_it_ends_with_the_server_whatever_that_died_of() {
+    for signal in ["KILL", "TERM"] {
+        let site = Site::with_echo();
+        let users = Users::new(ALICE);
+        let guard = users.guard("/static.txt *", "Realm");
+        let server = site.start(&[&guard]);
+        eventually("Alice", || status(&server, "/static.txt", &alice()) == 200);
+        let mut all = helpers(&server);
+        all.push(maker(&server));
+        assert_eq!(all.len(), 3);
+        server.signal(signal);
+        drop(server.wait());
+        common::scripts::all_end(&all);
+    }
+}
+
+#[test]
+fn scripts_are_confined_by_their_own_keys() {
+    const NAME: &str = "scripts_are_confined_by_their_own_keys";
+    if !has(NAME, 1) {
+        return;
+    }
+    for keys in users() {
+        for sandbox in ["on", "off"] {
+            let site = Site::new();
+            site.place.directory("drawer");
+            permit(&site.place.path("drawer"), 0o777);
+            site.place.file("secret", b"secret");
+            site.script(
+                "look",
+                "printf 'Content-Type: text/plain\\n\\n'; \
+                 cat ../../secret 2>/dev/null || echo closed; \
+                 grep NoNewPrivs /proc/self/status; echo x >../../drawer/x && echo wrote; \
+                 cat ../../drawer/x; rm ../../drawer/x; echo y >../../y || echo kept",
+            );
+            let sandbox = format!("service.sandbox={sandbox}");
+            let scripts = site.place.shown("www/cgi-bin");
+            let read = format!("script.sandbox_read=/usr,/bin,/lib,/lib64,/etc,/proc,{scripts}");
+            let drawer = format!("script.sandbox_write={}", site.place.shown("drawer"));
+            let own: Vec<&str> = keys.iter().map(String::as_str).chain([&*sandbox]).collect();
+            for (more, words) in [
+                (&[][..], "secretNoNewPrivs:\t0\nwrote\nx\n"),
+                (
+                    &["script.no_new_privs=on"],
+                    "secretNoNewPrivs:\t1\nwrote\nx\n",
+                ),
+                (
+                    &[read.as_str(), drawer.as_str()],
+                    "closed\nNoNewPrivs:\t1\nwrote\nx\nkept\n",
+                ),
+            ] {
+                let all: Vec<&str> = own.iter().chain(more).copied().collect();
+                let server = site.start(&all);
+                assert_eq!(
+                    page(&server, "/cgi-bin/look"),
+                    (200, words.to_owned()),
+                    "{all:?}"
+                );
+                drop(server.stop());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_hand_over_works_from_inside() {
+    for keys in users() {
+        let own = Configured::new(&keys);
+        let control = format!("service.control={}", own.place.shown("control"));
+        let pidfile = format!("service.pidfile={}", own.place.shown("pid"));
+        let text = own.site("www", "");
+        let first = own.start(&text, &[&control, &pidfile]);
+        let address = format!("{}", first.address.unwrap());
+        let next = own.start(
+            &own.site("other", ""),
+            &[&control, &pidfile, "listen.address=0"],
+        );
+        drop(address);
+        assert_eq!(page(&next, "/").1, "two");
+        drop(first.ends());
+        assert_eq!(own.place.text("pid").unwrap(), format!("{}\n", next.pid()));
+        drop(next.stop());
+        // Its own directory: the file goes, unless the user may not.
+        assert!(own.place.text("pid").is_none_or(|text| text.is_empty()));
+    }
+}
+
+#[test]
+fn beneath_another_root_it_reaches_what_lies_there() {
+    const NAME: &str = "beneath_another_root_it_reaches_what_lies_there";
+    if !is_root() {
+        return skip(NAME, "another root needs root");
+    }
+    let place = Place::new();
+    place.site("cage/www", "beneath");
+    place.directory("cage");
+    place.file("cage/users", ALICE.as_bytes());
+    place.file("cage/far", b"far");
+    symlink("/far", place.path("cage/www/link")).unwrap();
+    let keys = [
+        format!("service.chroot={}", place.shown("cage")),
+        format!("service.user={NOBODY}:{NOBODY}"),
+        "site.symlinks=follow".to_owned(),
+        "site.auth=/admin * /users Realm".to_owned(),
+    ];
+    let server = Server::start("/www".as_ref(), &keys.each_ref().map(String::as_str));
+    assert_eq!(page(&server, "/").1, "beneath");
+    assert_eq!(page(&server, "/link"), (200, "far".to_owned()));
+    let once = beside(&server, "adieu-helper").unwrap();
+    for pid in [maker(&server), once] {
+        let root = fs::read_link(format!("/proc/{pid}/root")).unwrap();
+        assert_eq!(root, fs::canonicalize(place.path("cage")).unwrap());
+        assert_eq!(told(pid, "status", "Uid:")[0], NOBODY.to_string());
+    }
+    assert_eq!(status(&server, "/admin", &alice()), 404);
+    kill(once);
+    eventually("Alice", || status(&server, "/admin?", &alice()) == 404);
+    eventually("another one", || {
+        beside(&server, "adieu-helper").is_some_and(|pid| pid != once)
+    });
+    server.signal("HUP");
+    server.says("adieu: reloaded: ");
+    assert_eq!(page(&server, "/").1, "beneath");
+    drop(server.stop());
+}
+
+// ---- kernels ----------------------------------------------------------------------------------
+
+/// The same command, for which the kernel answers so to who asks for Landlock.
+fn answering(mut command: Command, errno: i32) -> Command {
+    let number = u32::try_from(libc::SYS_landlock_create_ruleset).unwrap();
+    let errno = u32::try_from(errno).unwrap();
+    let step = |code: u32, jt, jf, k| libc::sock_filter {
+        code: u16::try_from(code).unwrap(),
+        jt,
+        jf,
+        k,
+    };
+    // The number of the call comes first in the struct that a filter sees.
+    let program = [
+        step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
+        step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, number),
+        step(
+            libc::BPF_RET | libc::BPF_K,
+            0,
+            0,
+            libc::SECCOMP_RET_ERRNO | errno,
+        ),
+        step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let filter = move || {
+        let mut program = program;
+        let whole = libc::sock_fprog {
+            len: 4,
+            filter: program.as_mut_ptr(),
+        };
+        // SAFETY: the call takes numbers.
+        let first = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
+        // SAFETY: the call reads `whole` and what it names; both live.
+        let then = unsafe { libc::prctl(libc::PR_SET_SECCOMP, 2, &raw const whole) };
+        match first | then {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        }
+    };
+    // SAFETY: the closure makes two system calls and touches nothing else.
+    unsafe { command.pre_exec(filter) };
+    command
+}
+
+#[test]
+fn where_the_kernel_lacks_it_one_line_says_so_and_the_rest_holds() {
+    for (errno, words) in [
+        (libc::ENOSYS, "the kernel has no Landlock"),
+        (
+            libc::EOPNOTSUPP,
+            "the kernel has Landlock, but does not use it: add landlock to lsm= of the kernel's \
+             command line",
+        ),
+        (
+            libc::EPERM,
+            "a filter of system calls hides Landlock (errno 1)",
+        ),
+    ] {
+        let place = Place::new();
+        let root = place.site("www", "one");
+        let command = |keys: &[&str]| {
+            let command = Server::command("127.0.0.1:0", &root, keys);
+            answering(command, errno)
+        };
+        let server = Server::run(command(&["site.uploads=/inbox 1MiB"]));
+        let line = server.line(1, |line| line.contains("service.sandbox"));
+        let start = format!("adieu: service.sandbox: files are not held ({words}), no new priv");
+        assert!(line.starts_with(&start), "{line}");
+        assert_eq!(told(server.pid(), "status", "NoNewPrivs:"), ["1"]);
+        assert_eq!(alone(&server, &put("/inbox", "", b"x")).status, 201);
+        server.signal("HUP");
+        server.says("adieu: reloaded: ");
+        let stopped = server.stop();
+        assert_eq!(sandbox_lines(&stopped.lines).len(), 1);
+        let cure = "set service.sandbox to on, which does what can be done, or to off";
+        let required = command(&["service.sandbox=require"]);
+        refused(required, 1, "service.sandbox", words, cure);
+        let asked = command(&["script.sandbox_read=/usr"]);
+        refused(
+            asked,
+            1,
+            "script.sandbox_read",
+            words.split(':').next().unwrap(),
+            "take script.sandbox_read",
+        );
+    }
+}
+
+#[test]
+fn who_is_not_root_goes_in_as_well() {
+    const NAME: &str = "who_is_not_root_goes_in_as_well";
+    if !has(NAME, 1) {
+        return;
+    }
+    let place = Place::new();
+    let root = place.site("www", "one");
+    place.file("secret", b"secret");
+    symlink(place.path("secret"), place.path("www/link")).unwrap();
+    let keys = ["site.symlinks=follow"];
+    let Some(command) = as_other(&Server::command("127.0.0.1:0", &root, &keys)) else {
+        skip(NAME, "the binary is root's own");
+        return;
+    };
+    let server = Server::run(command);
+    assert_eq!(page(&server, "/link").0, 403);
+    assert_eq!(page(&server, "/").0, 200);
+    drop(server.stop());
+}
