@@ -46,10 +46,11 @@ def targets():
     return {row.name: row for row in rows}
 
 
-def built(target):
-    """Where cross/build leaves the program of a target."""
+def built_at(name, build=None):
+    """Where the program of a target lies: that of cross/build, or one of several builds."""
     folder = os.environ.get("CARGO_TARGET_DIR", os.path.join(PROJECT, "target"))
-    return os.path.join(os.path.realpath(folder), "cross", f"adieu-{target.name}")
+    program = f"adieu-{name}-{build}" if build else f"adieu-{name}"
+    return os.path.join(os.path.realpath(folder), "cross", program)
 
 
 def need(command, package):

@@ -57,7 +57,7 @@ pub enum Fork {
 }
 
 /// Makes a second process; see fork(2). **Only while the process has one thread.** That is looked
-/// up in /proc/self/task, where one that was joined may stand for a moment longer; where /proc is
+/// up in /proc/self/stat, which may count one that was joined for a moment longer; where /proc is
 /// not mounted the caller is trusted. What a buffer holds that is not written yet, both processes
 /// would write: flush first.
 ///
@@ -241,9 +241,19 @@ fn close_each(numbers: impl Iterator<Item = c_int>, keep: c_int) {
     }
 }
 
-/// How many threads the process has, where /proc says so.
+/// How many threads the process has, where /proc says so. /proc/self/task would not do: in an
+/// emulator (qemu-user) those of the emulator are there too, and the stat has ours, or 0.
 fn threads() -> Option<usize> {
-    fs::read_dir("/proc/self/task").ok().map(Iterator::count)
+    threads_of(&fs::read("/proc/self/stat").ok()?)
+}
+
+/// What /proc/PID/stat has in `num_threads`, its 20th field; see proc(5). The name of the process,
+/// its second, may hold anything.
+fn threads_of(stat: &[u8]) -> Option<usize> {
+    let name_end = stat.iter().rposition(|byte| *byte == b')')?;
+    let behind = std::str::from_utf8(stat.get(name_end + 1..)?).ok()?;
+    // The first of these is the third field.
+    behind.split_ascii_whitespace().nth(17)?.parse().ok()
 }
 
 /// umask(2): sets it, and answers the one before.
@@ -273,5 +283,23 @@ mod tests {
         });
         let error = other.join().unwrap().unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::EBUSY));
+    }
+
+    #[test]
+    fn threads_are_counted_behind_any_name() {
+        assert!(threads().unwrap() >= 1);
+        let numbers = "1 1 1 0 -1 4194560 99 0 0 0 5 3 0 0 20 0 7 0 12345 99";
+        for name in ["adieu", "a) R 3 (b", "))", " ", "\u{fc}"] {
+            let stat = format!("42 ({name}) S {numbers}\n");
+            assert_eq!(threads_of(stat.as_bytes()), Some(7), "{name}");
+        }
+        for stat in [
+            &b""[..],
+            b"42 (adieu",
+            b"42 (adieu) S 1 1",
+            b"42 (\xff) S \xff",
+        ] {
+            assert_eq!(threads_of(stat), None, "{stat:?}");
+        }
     }
 }
