@@ -9,6 +9,7 @@
 
 use super::hash;
 use crate::sys::{clock, process};
+use std::io;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender, TryRecvError};
 use std::thread;
 use std::time::Duration;
@@ -45,14 +46,19 @@ struct Worker {
 impl Spare {
     /// Starts the thread. If it cannot be had, the helper computes.
     pub(super) fn start() -> Self {
+        Self::start_when(process::wait_for_spare_time)
+    }
+
+    /// The same; `wait` lets the thread that calls it have spare time only.
+    fn start_when(wait: fn() -> io::Result<()>) -> Self {
         let (ask, work) = mpsc::sync_channel(1);
         let (tell, answers) = mpsc::sync_channel(1);
         let (hand, time) = mpsc::sync_channel(1);
         let run = move || {
-            let _last = super::child::Last;
-            let known = process::wait_for_spare_time().and_then(|()| clock::ThreadTime::mine());
-            // Whatever fails: then there is no spare thread.
+            let known = wait().and_then(|()| clock::ThreadTime::mine());
+            // Whatever fails: then there is no spare thread, and the helper goes on.
             let Ok(time) = known else { return };
+            let _last = super::child::Last;
             if hand.send(time).is_ok() {
                 compute(&work, &tell);
             }
@@ -116,6 +122,23 @@ fn compute(work: &Receiver<Work>, tell: &SyncSender<bool>) {
         work.password.fill(0);
         if tell.send(answer).is_err() {
             return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_there_is_no_spare_time_the_helper_goes_on_and_computes() {
+        // If not, this process ends here.
+        let mut spare = Spare::start_when(|| Err(io::ErrorKind::Unsupported.into()));
+        assert!(spare.0.is_none());
+        for password in [&b"wonderland"[..], b"wrong"] {
+            let stored = b"wonderland";
+            let right = hash::verify(stored, password, true);
+            assert_eq!(spare.verify(stored, password, true), right);
         }
     }
 }

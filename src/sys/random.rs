@@ -1,20 +1,35 @@
 //! Bytes that nobody can guess.
 //!
-//! Owns: getrandom(2). Must not: keep any, or make more of them by itself. Invariant: all bytes
-//! asked for are the kernel's, or it is an error.
+//! Owns: getrandom(2), /dev/urandom. Must not: keep any, or make more of them by itself. Invariant:
+//! all bytes asked for are the kernel's, or it is an error.
 #![allow(unsafe_code, reason = "getrandom(2)")]
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 
 use super::call::{counted, retried};
 
 /// Fills `into`. Waits while the kernel has not gathered enough since boot, some seconds at most on
-/// most devices: for the start only.
+/// most devices: for the start only. Before Linux 3.17 they are those of /dev/urandom, which does
+/// not wait.
 ///
 /// # Errors
 ///
-/// ENOSYS before Linux 3.17.
+/// Before Linux 3.17 those of opening /dev/urandom; see random(4).
 pub fn fill(into: &mut [u8]) -> io::Result<()> {
+    match ask(into) {
+        Err(error) if error.raw_os_error() == Some(libc::ENOSYS) => read(into),
+        done => done,
+    }
+}
+
+/// /dev/urandom.
+fn read(into: &mut [u8]) -> io::Result<()> {
+    File::open("/dev/urandom")?.read_exact(into)
+}
+
+/// getrandom(2): ENOSYS before Linux 3.17.
+fn ask(into: &mut [u8]) -> io::Result<()> {
     let mut done = 0;
     while let Some(rest) = into.get_mut(done..).filter(|rest| !rest.is_empty()) {
         let count = retried(|| {
@@ -33,9 +48,11 @@ mod tests {
     #[test]
     fn all_of_it_is_filled_and_never_twice_alike() {
         // More than the kernel gives in one uninterrupted call.
-        let mut long = vec![0; 1000];
-        fill(&mut long).unwrap();
-        assert!(long.chunks(100).all(|part| part.iter().any(|b| *b != 0)));
+        for way in [fill, ask, read] {
+            let mut long = vec![0; 1000];
+            way(&mut long).unwrap();
+            assert!(long.chunks(100).all(|part| part.iter().any(|b| *b != 0)));
+        }
         let (mut one, mut other) = ([0; 32], [0; 32]);
         fill(&mut one).unwrap();
         fill(&mut other).unwrap();
