@@ -137,6 +137,15 @@ def way(target, program):
     return before, f"{' '.join(before)}, qemu {version}"
 
 
+def traced(before, without):
+    """The words before a program that shall not have these system calls."""
+    if before:
+        raise Missing("an emulator makes calls of its own: --without is for what runs natively")
+    need("strace", "strace")
+    refused = [word for name in without for word in ("-e", f"inject={name}:error=ENOSYS")]
+    return ["strace", "-f", "-qq", "-o", os.devnull, "-e", f"trace={','.join(without)}", *refused]
+
+
 def until(what, look):
     """Waits for what `look` finds."""
     end = time.monotonic() + PATIENCE_S
@@ -160,6 +169,7 @@ class Server:
             [*command, "-p", "127.0.0.1:0", *arguments, *words], stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=self.log)
         self.port = 0
+        self.is_traced = command[0] == "strace"
 
     def __enter__(self):
         def port():
@@ -176,7 +186,8 @@ class Server:
 
     def __exit__(self, *_):
         if self.process.poll() is None:
-            self.process.kill()
+            # strace would leave it alone.
+            self.tell(signal.SIGKILL)
         self.process.wait()
         self.log.close()
 
@@ -187,7 +198,13 @@ class Server:
 
     def tell(self, number):
         """Sends it a signal."""
-        self.process.send_signal(number)
+        if not self.is_traced:
+            self.process.send_signal(number)
+            return
+        with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children",
+                  encoding="ascii") as file:
+            for child in file.read().split():
+                os.kill(int(child), number)
 
     def line(self, pattern, behind=0):
         """Waits for a line of the log, behind so many characters; the groups that it has."""

@@ -204,6 +204,78 @@ fn the_readme_has_the_size_of_every_feature() {
     }
 }
 
+#[test]
+fn every_feature_is_checked_alone_and_by_its_lack() {
+    let manifest = read("Cargo.toml");
+    let (_, features) = manifest.split_once("\n[features]\n").unwrap();
+    let (_, default) = features.split_once("default = [").unwrap();
+    let (default, _) = default.split_once(']').unwrap();
+    let default: Vec<&str> = default.split('"').skip(1).step_by(2).collect();
+    let check = read("check");
+    let list = |name: &str, end: &str| {
+        let (_, rest) = check.split_once(&format!("\n{name}=(")).unwrap();
+        let (inside, _) = rest.split_once(end).unwrap();
+        let lines = inside.split('"').skip(1).step_by(2).map(str::to_owned);
+        lines.collect::<Vec<String>>()
+    };
+    let parts = list("parts", "\n)");
+    let named: Vec<&str> = parts.iter().filter_map(|p| p.split(' ').next()).collect();
+    assert_eq!(
+        named, default,
+        "`parts` of ./check has the default features"
+    );
+    for part in &parts {
+        let mut tests = part.split(' ').skip(1).peekable();
+        assert!(tests.peek().is_some(), "{part}: no test sees it");
+        for test in tests {
+            assert!(path(&format!("tests/{test}.rs")).exists(), "{part}: {test}");
+        }
+    }
+    let mut known = default;
+    let flavours = list("flavours", ")\n");
+    known.extend(
+        flavours
+            .iter()
+            .map(String::as_str)
+            .filter(|f| !f.is_empty()),
+    );
+    let page = read("README.md");
+    let rows = rows(section(&page, "features"));
+    let written: Vec<&str> = rows.iter().map(|row| row[0].trim_matches('`')).collect();
+    assert_eq!(
+        written, known,
+        "README.md, and `parts` and `flavours` of ./check"
+    );
+}
+
+/// The targets of cross/table.txt.
+fn targets() -> Vec<String> {
+    let table = read("cross/table.txt");
+    let lines = table.lines().filter(|line| !line.starts_with('#'));
+    lines
+        .filter_map(|line| line.split_whitespace().next().map(str::to_owned))
+        .collect()
+}
+
+#[test]
+fn every_target_has_its_row_with_what_became_of_it() {
+    let page = read("docs/targets.md");
+    let rows = rows(section(&page, "targets"));
+    let written: Vec<&str> = rows.iter().map(|row| row[0].trim_matches('`')).collect();
+    assert_eq!(written, targets(), "cross/targets writes the table");
+    for row in &rows {
+        let result = row.last().unwrap();
+        assert!(
+            result.starts_with("passed: ") || result.starts_with("**failed**: "),
+            "{row:?}"
+        );
+    }
+    let readme = read("README.md");
+    for name in targets() {
+        assert!(readme.contains(&format!("`{name}`")), "README.md: {name}");
+    }
+}
+
 /// The cells of every table row of a page, its head and rule left out.
 fn rows(page: &str) -> Vec<Vec<&str>> {
     let cells = |line: &str| -> usize { line.matches('|').count() };

@@ -482,7 +482,7 @@ fn tests_and_scripts_keep_what_holds_for_them_too() {
         .iter()
         .flat_map(|source| rules.iter().flat_map(|rule| rule(source)))
         .collect();
-    for folder in ["src", "tests", "benches", "lab", "docs", "conf"] {
+    for folder in ["src", "tests", "benches", "lab", "cross", "docs", "conf"] {
         let all = files(folder, |name| {
             !(name.ends_with(".svg") || name.ends_with(".pyc"))
         });
