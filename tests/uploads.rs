@@ -197,6 +197,12 @@ const REFUSED: &[(&str, &str, u16)] = &[
 
 #[test]
 fn small_bodies_that_are_refused_keep_their_connection() {
+    if common::lacks(
+        "small_bodies_that_are_refused_keep_their_connection",
+        "auth",
+    ) {
+        return;
+    }
     let (root, users) = (inbox(), Users::new(ALICE));
     for name in ["inbox/directory", "tiny", "guarded"] {
         fs::create_dir(root.path().join(name)).unwrap();
@@ -270,6 +276,12 @@ fn small_bodies_that_are_refused_keep_their_connection() {
 
 #[test]
 fn who_is_a_user_may_upload_and_the_body_may_come_before_the_verdict() {
+    if common::lacks(
+        "who_is_a_user_may_upload_and_the_body_may_come_before_the_verdict",
+        "auth",
+    ) {
+        return;
+    }
     let (root, users) = (inbox(), Users::new(ALICE));
     let guard = users.guard("/inbox PUT,DELETE", "Uploads");
     let server = start(&root, &[&guard]);
@@ -447,6 +459,9 @@ fn a_download_that_has_begun_stays_the_file_it_was() {
 
 #[test]
 fn what_is_not_whole_has_no_address() {
+    if common::lacks("what_is_not_whole_has_no_address", "listing") {
+        return;
+    }
     let root = inbox();
     let server = start(
         &root,
@@ -683,6 +698,12 @@ fn a_pipeline_is_answered_in_its_order() {
 
 #[test]
 fn changes_of_a_pipeline_are_made_once_each_and_logged_once_each() {
+    if common::lacks(
+        "changes_of_a_pipeline_are_made_once_each_and_logged_once_each",
+        "access-log",
+    ) {
+        return;
+    }
     let root = inbox();
     let path = root.path().join("access.log");
     let target = format!("log.access_target=file:{}", path.display());
@@ -925,6 +946,12 @@ fn a_unix_socket_takes_them_alike() {
 
 #[test]
 fn the_access_log_has_a_line_for_each_and_the_counters_tell() {
+    if common::lacks(
+        "the_access_log_has_a_line_for_each_and_the_counters_tell",
+        "access-log",
+    ) {
+        return;
+    }
     let root = inbox();
     let path = root.path().join("access.log");
     let target = format!("log.access_target=file:{}", path.display());

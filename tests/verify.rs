@@ -733,6 +733,12 @@ fn reload(server: &Server, file: &Path, text: &str, count: usize) -> String {
 
 #[test]
 fn a_reload_begins_to_ask_for_passwords_and_ceases() {
+    if common::lacks(
+        "a_reload_begins_to_ask_for_passwords_and_ceases",
+        "config-file",
+    ) {
+        return;
+    }
     let (root, one, two) = (root(), Users::new(ALICE), Users::new(BOB));
     let elsewhere = Root::new();
     let file = elsewhere.path().join("adieu.toml");
@@ -799,6 +805,12 @@ fn a_reload_begins_to_ask_for_passwords_and_ceases() {
 
 #[test]
 fn a_reload_that_is_refused_leaves_no_helper_behind() {
+    if common::lacks(
+        "a_reload_that_is_refused_leaves_no_helper_behind",
+        "config-file",
+    ) {
+        return;
+    }
     let (root, users) = (root(), Users::new(ALICE));
     let elsewhere = Root::new();
     let file = elsewhere.path().join("adieu.toml");

@@ -58,6 +58,18 @@ pub(crate) fn skip(name: &str, reason: &str) {
     println!("SKIP {name}: {reason}");
 }
 
+/// This build does not have a feature that `test` needs: says that it was left out.
+pub(crate) fn lacks(test: &str, feature: &str) -> bool {
+    let version = adieu::cli::version("");
+    let (_, features) = version.split_once("features: ").unwrap();
+    let (features, _) = features.split_once(';').unwrap();
+    let is_built = features.split(',').any(|name| name == feature);
+    if !is_built {
+        skip(test, &format!("this build has no {feature}"));
+    }
+    !is_built
+}
+
 /// How a connection ended, seen from the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
