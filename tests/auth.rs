@@ -928,10 +928,8 @@ fn logged(
 
 #[test]
 fn the_access_log_names_who_was_let_in_and_nobody_else() {
-    if common::lacks(
-        "the_access_log_names_who_was_let_in_and_nobody_else",
-        "access-log",
-    ) {
+    let test = "the_access_log_names_who_was_let_in_and_nobody_else";
+    if common::lacks(test, "access-log") {
         return;
     }
     let zoe = FORMS[5];
@@ -996,10 +994,8 @@ fn a_name_never_stands_in_the_line_of_another() {
 
 #[test]
 fn who_was_refused_by_the_second_rule_is_not_named() {
-    if common::lacks(
-        "who_was_refused_by_the_second_rule_is_not_named",
-        "access-log",
-    ) {
+    let test = "who_was_refused_by_the_second_rule_is_not_named";
+    if common::lacks(test, "access-log") {
         return;
     }
     let (one, two) = (Users::new(ALICE), Users::new(BOB));
@@ -1077,10 +1073,8 @@ fn a_rule_is_shown_as_it_is_understood_and_a_bad_one_ends_the_start() {
         assert!(err.contains(what), "{what} in {err}");
         assert!(err.contains("; write "), "{err}");
     }
-    if common::lacks(
-        "a_rule_is_shown_as_it_is_understood_and_a_bad_one_ends_the_start",
-        "config-file",
-    ) {
+    let test = "a_rule_is_shown_as_it_is_understood_and_a_bad_one_ends_the_start";
+    if common::lacks(test, "config-file") {
         return;
     }
     // In a file it is a fault of the configuration.

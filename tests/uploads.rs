@@ -197,10 +197,8 @@ const REFUSED: &[(&str, &str, u16)] = &[
 
 #[test]
 fn small_bodies_that_are_refused_keep_their_connection() {
-    if common::lacks(
-        "small_bodies_that_are_refused_keep_their_connection",
-        "auth",
-    ) {
+    let test = "small_bodies_that_are_refused_keep_their_connection";
+    if common::lacks(test, "auth") {
         return;
     }
     let (root, users) = (inbox(), Users::new(ALICE));
@@ -276,10 +274,8 @@ fn small_bodies_that_are_refused_keep_their_connection() {
 
 #[test]
 fn who_is_a_user_may_upload_and_the_body_may_come_before_the_verdict() {
-    if common::lacks(
-        "who_is_a_user_may_upload_and_the_body_may_come_before_the_verdict",
-        "auth",
-    ) {
+    let test = "who_is_a_user_may_upload_and_the_body_may_come_before_the_verdict";
+    if common::lacks(test, "auth") {
         return;
     }
     let (root, users) = (inbox(), Users::new(ALICE));
@@ -698,10 +694,8 @@ fn a_pipeline_is_answered_in_its_order() {
 
 #[test]
 fn changes_of_a_pipeline_are_made_once_each_and_logged_once_each() {
-    if common::lacks(
-        "changes_of_a_pipeline_are_made_once_each_and_logged_once_each",
-        "access-log",
-    ) {
+    let test = "changes_of_a_pipeline_are_made_once_each_and_logged_once_each";
+    if common::lacks(test, "access-log") {
         return;
     }
     let root = inbox();
@@ -946,10 +940,8 @@ fn a_unix_socket_takes_them_alike() {
 
 #[test]
 fn the_access_log_has_a_line_for_each_and_the_counters_tell() {
-    if common::lacks(
-        "the_access_log_has_a_line_for_each_and_the_counters_tell",
-        "access-log",
-    ) {
+    let test = "the_access_log_has_a_line_for_each_and_the_counters_tell";
+    if common::lacks(test, "access-log") {
         return;
     }
     let root = inbox();

@@ -471,10 +471,8 @@ fn text(root: &Root, uploads: &str) -> String {
 
 #[test]
 fn a_reload_in_the_middle_lets_uploads_end_as_they_began() {
-    if common::lacks(
-        "a_reload_in_the_middle_lets_uploads_end_as_they_began",
-        "config-file",
-    ) {
+    let test = "a_reload_in_the_middle_lets_uploads_end_as_they_began";
+    if common::lacks(test, "config-file") {
         return;
     }
     let (root, other, place) = (old(), inbox(), Place::new());
@@ -591,10 +589,8 @@ fn a_reload_may_bring_the_first_rule() {
 
 #[test]
 fn a_reload_of_the_share_of_a_client_counts_for_uploads_too() {
-    if common::lacks(
-        "a_reload_of_the_share_of_a_client_counts_for_uploads_too",
-        "config-file",
-    ) {
+    let test = "a_reload_of_the_share_of_a_client_counts_for_uploads_too";
+    if common::lacks(test, "config-file") {
         return;
     }
     let (root, place) = (inbox(), Place::new());

@@ -733,10 +733,8 @@ fn reload(server: &Server, file: &Path, text: &str, count: usize) -> String {
 
 #[test]
 fn a_reload_begins_to_ask_for_passwords_and_ceases() {
-    if common::lacks(
-        "a_reload_begins_to_ask_for_passwords_and_ceases",
-        "config-file",
-    ) {
+    let test = "a_reload_begins_to_ask_for_passwords_and_ceases";
+    if common::lacks(test, "config-file") {
         return;
     }
     let (root, one, two) = (root(), Users::new(ALICE), Users::new(BOB));
@@ -805,10 +803,8 @@ fn a_reload_begins_to_ask_for_passwords_and_ceases() {
 
 #[test]
 fn a_reload_that_is_refused_leaves_no_helper_behind() {
-    if common::lacks(
-        "a_reload_that_is_refused_leaves_no_helper_behind",
-        "config-file",
-    ) {
+    let test = "a_reload_that_is_refused_leaves_no_helper_behind";
+    if common::lacks(test, "config-file") {
         return;
     }
     let (root, users) = (root(), Users::new(ALICE));
