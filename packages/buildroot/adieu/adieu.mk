@@ -24,6 +24,7 @@ ADIEU_FEATURES = \
 	doctor \
 	listing \
 	access-log \
+	sandbox \
 	no-lingclose \
 	so-linger
 
