@@ -626,9 +626,9 @@ fn beneath_another_root_it_reaches_what_lies_there() {
 
 // ---- kernels ----------------------------------------------------------------------------------
 
-/// The same command, for which the kernel answers so to who asks for Landlock.
-fn answering(mut command: Command, errno: i32) -> Command {
-    let number = u32::try_from(libc::SYS_landlock_create_ruleset).unwrap();
+/// The same command, for which the kernel answers so to this system call.
+fn answering(mut command: Command, call: libc::c_long, errno: i32) -> Command {
+    let number = u32::try_from(call).unwrap();
     let errno = u32::try_from(errno).unwrap();
     let step = |code: u32, jt, jf, k| libc::sock_filter {
         code: u16::try_from(code).unwrap(),
@@ -686,7 +686,7 @@ fn where_the_kernel_lacks_it_one_line_says_so_and_the_rest_holds() {
         let root = place.site("www", "one");
         let command = |keys: &[&str]| {
             let command = Server::command("127.0.0.1:0", &root, keys);
-            answering(command, errno)
+            answering(command, libc::SYS_landlock_create_ruleset, errno)
         };
         let server = Server::run(command(&["site.uploads=/inbox 1MiB"]));
         let line = server.line(1, |line| line.contains("service.sandbox"));
@@ -710,6 +710,50 @@ fn where_the_kernel_lacks_it_one_line_says_so_and_the_rest_holds() {
             "take script.sandbox_read",
         );
     }
+}
+
+#[test]
+fn where_a_filter_hides_capset_the_line_says_so_and_the_rest_holds() {
+    const NAME: &str = "where_a_filter_hides_capset_the_line_says_so_and_the_rest_holds";
+    if !has(NAME, 1) {
+        return;
+    }
+    if !is_root() {
+        skip(NAME, "there are no capabilities to give up without root");
+        return;
+    }
+    let place = Place::new();
+    let root = place.site("www", "one");
+    let command = |keys: &[&str]| {
+        let command = Server::command("127.0.0.1:0", &root, keys);
+        answering(command, libc::SYS_capset, libc::EPERM)
+    };
+    let server = Server::run(command(&[]));
+    let line = server.line(1, |line| line.contains("service.sandbox"));
+    assert!(line.contains(" are held (Landlock ABI "), "{line}");
+    assert!(
+        line.contains("; capabilities stay, for a filter "),
+        "{line}"
+    );
+    assert_ne!(
+        told(server.pid(), "status", "CapEff:"),
+        ["0000000000000000"]
+    );
+    assert_eq!(
+        told(server.pid(), "status", "CapAmb:"),
+        ["0000000000000000"]
+    );
+    assert_eq!(page(&server, "/").0, 200);
+    drop(server.stop());
+    let required = command(&["service.sandbox=require"]);
+    let words = "capabilities cannot be given up";
+    refused(
+        required,
+        1,
+        "service.sandbox",
+        words,
+        "set service.sandbox to off",
+    );
 }
 
 #[test]

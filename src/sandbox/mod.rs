@@ -39,6 +39,8 @@ pub struct Plan {
     kept: Capabilities,
     /// Links may lead out of a root, and nothing is granted there.
     narrow: bool,
+    /// What it had besides `kept` it still has: a filter of system calls forbids to give it up.
+    stays: bool,
 }
 
 impl Plan {
@@ -83,6 +85,7 @@ impl Plan {
                 false => Capabilities::NONE,
             },
             narrow: abi.is_some() && grants::lacks_targets(config),
+            stays: false,
         }))
     }
 
@@ -102,7 +105,7 @@ impl Plan {
     ///
     /// # Errors
     /// A step was refused.
-    pub fn enter(&self, grants: &[Grant]) -> Result<Granted, StartError> {
+    pub fn enter(&mut self, grants: &[Grant]) -> Result<Granted, StartError> {
         let mut granted = Granted::default();
         match confine::no_new_privileges() {
             Err(error) if self.required || self.abi.is_some() => {
@@ -110,8 +113,11 @@ impl Plan {
             }
             Ok(()) | Err(_) => {}
         }
-        capability::keep(self.kept)
-            .map_err(|error| refused("capabilities cannot be given up", &error))?;
+        match capability::keep(self.kept) {
+            // As systemd's unit does it: it left one, and no call to change that.
+            Err(error) if is_forbidden(&error) && !self.required => self.stays = true,
+            kept => kept.map_err(|error| refused("capabilities cannot be given up", &error))?,
+        }
         if let Some(abi) = self.abi {
             let rules = grants.iter().map(|one| (one.at.as_fd(), one.access));
             let rules: Vec<_> = rules.collect();
@@ -153,6 +159,9 @@ impl Plan {
             }
         }
         line.push_str(match self.kept {
+            _ if self.stays => {
+                ", no new privileges; capabilities stay, for a filter of system calls hides capset"
+            }
             Capabilities::NONE => ", no new privileges, no capabilities",
             _ => ", no new privileges, of root's capabilities those for files",
         });
@@ -241,6 +250,11 @@ pub fn check(config: &Config) -> Result<(), StartError> {
         grants::of_lists(config)?;
     }
     Ok(())
+}
+
+/// Whoever has a capability may give it up, unless a filter is before that.
+fn is_forbidden(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied
 }
 
 fn refused(what: &'static str, error: &io::Error) -> StartError {

@@ -101,7 +101,7 @@ fn run(
     let mut pidfile = Pidfile::open(&config.service.pidfile, predecessor.is_some())?;
     let (plan, maker) = outside(config, user)?;
     // Where it is not built, none of what it does is in the program.
-    let plan = plan.filter(|_| sandbox::BUILT);
+    let mut plan = plan.filter(|_| sandbox::BUILT);
     user::give_up(&config.service.chroot, user)?;
     // From here on nothing is opened that the server could not open again.
     sink::direct(config)?;
@@ -123,7 +123,7 @@ fn run(
     if starter.is_some() {
         reactor.employ_starter(starter);
     }
-    if let Some(plan) = &plan {
+    if let Some(plan) = &mut plan {
         reactor.confine(plan.enter(&grants)?);
     }
     drop(grants);

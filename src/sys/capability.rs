@@ -101,18 +101,23 @@ pub fn keep(kept: Capabilities) -> io::Result<()> {
     let (all, unused): (c_ulong, c_ulong) = (fit(libc::PR_CAP_AMBIENT_CLEAR_ALL)?, 0);
     // SAFETY: the call takes numbers. Before Linux 4.3 there is no ambient set, and EINVAL.
     let _none = unsafe { libc::prctl(libc::PR_CAP_AMBIENT, all, unused, unused, unused) };
+    let is_all = |data: &[Data; 2]| {
+        let mut halves = data.iter().zip(halves(kept));
+        halves.all(|(half, kept)| {
+            (half.permitted | half.effective) & !kept == 0 && half.inheritable == 0
+        })
+    };
     let mut data = get()?;
+    if is_all(&data) {
+        return Ok(()); // also where a filter forbids the call
+    }
     for (half, kept) in data.iter_mut().zip(halves(kept)) {
         half.permitted &= kept;
         half.effective &= kept;
         half.inheritable = 0;
     }
     set(&data)?;
-    let left = get()?;
-    let gone = left.iter().zip(halves(kept)).all(|(half, kept)| {
-        (half.permitted | half.effective) & !kept == 0 && half.inheritable == 0
-    });
-    match gone {
+    match is_all(&get()?) {
         true => Ok(()),
         false => Err(io::Error::from_raw_os_error(libc::EPERM)),
     }
