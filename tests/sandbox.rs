@@ -22,10 +22,11 @@ use common::server::Server;
 use common::uploads::{alone, bare, content, put};
 use common::{eventually, skip};
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// Whether the kernel has Landlock, of this ABI at least; says so if not.
 fn has(name: &str, least: u32) -> bool {
@@ -690,7 +691,8 @@ fn where_the_kernel_lacks_it_one_line_says_so_and_the_rest_holds() {
         };
         let server = Server::run(command(&["site.uploads=/inbox 1MiB"]));
         let line = server.line(1, |line| line.contains("service.sandbox"));
-        let start = format!("adieu: service.sandbox: files are not held ({words}), no new priv");
+        let start =
+            format!("adieu: warning: service.sandbox: files are not held ({words}), no new priv");
         assert!(line.starts_with(&start), "{line}");
         assert_eq!(told(server.pid(), "status", "NoNewPrivs:"), ["1"]);
         assert_eq!(alone(&server, &put("/inbox", "", b"x")).status, 201);
@@ -753,6 +755,61 @@ fn where_a_filter_hides_capset_the_line_says_so_and_the_rest_holds() {
         "service.sandbox",
         words,
         "set service.sandbox to off",
+    );
+}
+
+/// As in a container, whose runtime reads the other end.
+#[test]
+fn a_log_may_be_an_unnamed_pipe() {
+    let place = Place::new();
+    let root = place.site("www", "one");
+    let server = Server::run(Server::command(
+        "127.0.0.1:0",
+        &root,
+        &["log.access=common", "log.access_target=file:/dev/stderr"],
+    ));
+    server.signal("HUP");
+    server.says("adieu: reloaded: ");
+    assert_eq!(page(&server, "/").0, 200);
+    drop(server.stop());
+}
+
+#[test]
+fn a_log_that_is_a_link_is_opened_anew_where_it_leads() {
+    let place = Place::new();
+    let root = place.site("www", "one");
+    fs::create_dir(place.path("a")).unwrap();
+    fs::create_dir(place.path("b")).unwrap();
+    symlink("../b/access.log", place.path("a/access.log")).unwrap();
+    let target = place.path("a/access.log");
+    let target = format!("log.access_target=file:{}", target.display());
+    let keys = ["log.access=common", &target];
+    let server = Server::run(Server::command("127.0.0.1:0", &root, &keys));
+    let log = place.path("b/access.log");
+    eventually("the log is there", || log.exists());
+    fs::rename(&log, place.path("b/old.log")).unwrap();
+    server.signal("USR1");
+    eventually("a new one is there", || log.exists());
+    drop(server.stop());
+}
+
+/// Who hears warnings only hears that files are not held.
+#[test]
+fn where_the_kernel_lacks_it_that_is_a_warning() {
+    let place = Place::new();
+    let root = place.site("www", "one");
+    let keys = ["log.level=warn"];
+    let command = Server::command("127.0.0.1:0", &root, &keys);
+    let mut lacks = answering(command, libc::SYS_landlock_create_ruleset, libc::ENOSYS);
+    let mut child = lacks.stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    let said = child.stderr.take().unwrap();
+    BufReader::new(said).read_line(&mut line).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(
+        line.contains("warning: service.sandbox: files are not held"),
+        "{line}"
     );
 }
 

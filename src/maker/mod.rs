@@ -13,6 +13,7 @@
 
 use crate::helper::{self, Helper};
 use crate::script::{self, Confinement, Starter};
+use crate::sys::capability::{self, Capabilities};
 use crate::sys::confine;
 use crate::sys::process::{self, Fork, Pid};
 use crate::sys::{pair, poll, rights, signal};
@@ -194,7 +195,12 @@ impl Work<'_> {
         match (words, fds.next(), fds.next()) {
             (HELPER, Some(end), Some(leash)) => match process::fork() {
                 Ok(Fork::Parent(pid)) => self.leashed.push((pid, Some(leash))),
-                Ok(Fork::Child) => helper::live(&end),
+                Ok(Fork::Child) => {
+                    // It reads what clients have sent, and needs nothing but to read files.
+                    let _ = confine::no_new_privileges();
+                    let _ = capability::keep(Capabilities::FILES);
+                    helper::live(&end)
+                }
                 // As above.
                 Err(_) => {}
             },

@@ -110,8 +110,12 @@ impl Target {
     }
 
     /// Opens what has the name now: whoever renamed or removed the file finds a new one. Where that
-    /// fails the old one stays.
+    /// fails the old one stays. So does a standard stream: nobody can have replaced it, and in the
+    /// sandbox a terminal could not be opened anew so that writing to it waits for nobody.
     pub(super) fn reopen(&mut self, ring: &mut Ring) -> io::Result<()> {
+        if matches!(self.named, LogTarget::Stderr | LogTarget::Stdout) {
+            return Ok(());
+        }
         let way = Way::open(&self.named)?;
         self.exchange(way, ring);
         Ok(())

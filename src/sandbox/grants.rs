@@ -63,7 +63,7 @@ pub(super) fn of(
         ("log.access_target", &config.access_target),
     ] {
         if let Some(LogTarget::File(path)) = LogTarget::parse(word) {
-            of_log(key, &path).map_or(Ok(()), &mut *each)?;
+            of_log(key, &path).try_for_each(&mut *each)?;
         }
     }
     Ok(())
@@ -134,14 +134,25 @@ fn follows(config: &Config) -> bool {
     all.any(|site| site.symlinks == Symlinks::Follow)
 }
 
-/// A file is made anew, and one that is full gets a second name beside it. What is no file, such as
-/// a FIFO, is opened again.
-fn of_log(key: &str, path: &Path) -> Option<Grant> {
+/// A file is made anew, and one that is full gets a second name beside it; where its name is a
+/// link, that happens where it leads to. What is no file, such as a FIFO, is opened again; an
+/// unnamed pipe (/dev/stdout) is on no file system, and nobody is kept from it. / and /dev are not
+/// given away for a file in them: there the file alone is.
+fn of_log(key: &str, path: &Path) -> impl Iterator<Item = Grant> {
     let is_special = |meta: std::fs::Metadata| !meta.is_file() && !meta.is_dir();
-    match path.metadata().is_ok_and(is_special) {
-        true => named(path, Access::Write, key),
-        false => named(above(path), Access::Log, key),
-    }
+    let is_special = path.metadata().is_ok_and(is_special);
+    let led_to = path.canonicalize();
+    let is_unnamed = is_special && led_to.is_err();
+    let both = [Some(path.to_owned()), led_to.ok()];
+    both.into_iter().flatten().filter_map(move |path| {
+        let directory = above(&path);
+        let is_alone = is_special || directory == Path::new("/") || directory.starts_with("/dev");
+        match is_alone {
+            true if is_unnamed => None,
+            true => named(&path, Access::Write, key),
+            false => named(directory, Access::Log, key),
+        }
+    })
 }
 
 /// Editors put another file into its place, so its directory is read; and where it is a link, that
@@ -372,7 +383,7 @@ mod tests {
         }
         assert!(of_configuration(Path::new("/etc")).all(|grant| grant.shown == "/etc"));
         // A device is opened again as it is.
-        let last = of_log("log.target", Path::new("/dev/null")).unwrap();
+        let last = of_log("log.target", Path::new("/dev/null")).next().unwrap();
         assert_eq!(
             (last.shown.as_str(), last.access),
             ("/dev/null", Access::Write)

@@ -136,6 +136,13 @@ impl Plan {
         Ok(granted)
     }
 
+    /// Files are held, and nothing that the configuration asks for is lost by it. Else whoever
+    /// hears warnings only shall hear the line, too.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.abi.is_some() && !self.narrow
+    }
+
     /// The line that says what holds and what does not.
     #[must_use]
     pub fn line(&self) -> String {

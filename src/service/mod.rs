@@ -150,7 +150,10 @@ fn run(
 fn announce(announcement: &str, plan: Option<&Plan>) {
     log::info!("{announcement}");
     if let Some(plan) = plan {
-        log::info!("{}", plan.line());
+        match plan.is_whole() {
+            true => log::info!("{}", plan.line()),
+            false => log::warn!("{}", plan.line()),
+        }
     }
 }
 

@@ -6,9 +6,10 @@
 //! successor only; at the end it is removed or emptied only while it has our own number, and not by
 //! a server that has a successor.
 //!
-//! Who serves has a mark in it, at its own number: so a number that a dead server has left, and
-//! that another process has now, is not taken for a server. Of two that start at once neither
-//! serves yet, and the second number stays.
+//! Who has opened it has a mark in it, at its own number: so a number that a dead server has left,
+//! and that another process has now, is not taken for a server, and who fails does not remove what
+//! another is about to write to. Of two that start at once neither serves yet, and the second
+//! number stays.
 
 use crate::config::StartError;
 use crate::sys::{mark, outlet};
@@ -16,12 +17,14 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Everybody may read it.
 const MODE: u32 = 0o644;
 /// The number of a process is shorter, its line feed included.
 const NUMBER_BYTES: u64 = 24;
+/// So often the file is opened anew when somebody removes it meanwhile.
+const TRIES: u32 = 10;
 
 /// The open file.
 #[derive(Debug)]
@@ -43,16 +46,8 @@ impl Pidfile {
         if path.is_empty() {
             return Ok(None);
         }
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).mode(MODE);
-        // A link in a directory that others may write to would lead elsewhere.
-        options.custom_flags(outlet::NO_LINK_NO_WAIT);
-        let made = options.clone().create_new(true).open(path);
-        let (file, is_new) = match made {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => (options.open(path), false),
-            outcome => (outcome, true),
-        };
-        let mut file = file.map_err(|error| refused(path, &error))?;
+        let opened = marked(Path::new(path)).map_err(|error| refused(path, &error))?;
+        let (mut file, is_new) = opened;
         match file.metadata() {
             Ok(metadata) if metadata.is_file() => (),
             Ok(_) => return Err(fault(path, "it is no regular file", OTHER)),
@@ -88,7 +83,10 @@ impl Pidfile {
             Err(error) => log::warn!("service.pidfile: our number is not in it: {error}"),
         }
         // Where a file system has no marks, nobody sees that we serve.
-        let _ = mark::set(self.file.as_fd(), std::process::id());
+        let marked = mark::set(self.file.as_fd(), std::process::id());
+        if marked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
+            log::warn!("service.pidfile: somebody has locked the file; a second server may start");
+        }
     }
 
     /// The server ends: removes the file; where the server may not any more, empties it.
@@ -108,8 +106,35 @@ impl Drop for Pidfile {
     fn drop(&mut self) {
         // The server has not served. Where it may not remove the file any more, an empty one stays;
         // so does one in which another's number stands meanwhile.
-        if self.is_new && content(&mut self.file).is_ok_and(|text| text.is_empty()) {
+        let is_empty = content(&mut self.file).is_ok_and(|text| text.is_empty());
+        if self.is_new && is_empty && !mark::is_any(self.file.as_fd()).unwrap_or(false) {
             self.unlink();
+        }
+    }
+}
+
+/// The file at `path`, with our mark in it, and whether we have made it.
+fn marked(path: &Path) -> io::Result<(File, bool)> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).mode(MODE);
+    // A link in a directory that others may write to would lead elsewhere.
+    options.custom_flags(outlet::NO_LINK_NO_WAIT);
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let (file, is_new) = match options.clone().create_new(true).open(path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => (options.open(path), false),
+            outcome => (outcome, true),
+        };
+        let file = match file {
+            Err(error) if error.kind() == ErrorKind::NotFound && tries < TRIES => continue,
+            outcome => outcome?,
+        };
+        // Where a file system has no marks, nobody sees that we start.
+        let _ = mark::set(file.as_fd(), std::process::id());
+        // Who made it may have removed it before the mark was there.
+        if tries == TRIES || outlet::is_at(file.as_fd(), path) {
+            return Ok((file, is_new));
         }
     }
 }
@@ -153,6 +178,8 @@ fn fault(path: &str, what: &str, cure: &'static str) -> StartError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::clock;
+    use std::process::{Child, Command};
 
     /// A path of its own, removed at the end.
     struct Place(PathBuf);
@@ -208,7 +235,54 @@ mod tests {
         winner.write();
         drop(winner);
         drop(loser);
-        assert!(place.text().is_none_or(|text| text == own()));
+        assert_eq!(place.text().unwrap(), own());
+    }
+
+    /// Another process, which is about to serve: this test, started anew.
+    fn starting(place: &Place) -> Killed {
+        let mut child = Command::new(std::env::current_exe().unwrap());
+        let name = "service::pidfile::tests::another_start";
+        child.args(["--exact", name, "--ignored"]);
+        Killed(child.env("ADIEU_PIDFILE", &place.0).spawn().unwrap())
+    }
+
+    /// It ends with the test, however that ends.
+    struct Killed(Child);
+
+    impl Drop for Killed {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    #[test]
+    #[ignore = "the other process of the next test"]
+    fn another_start() {
+        let Some(path) = std::env::var_os("ADIEU_PIDFILE") else {
+            return;
+        };
+        let _opened = Pidfile::open(path.to_str().unwrap(), false).unwrap();
+        loop {
+            std::thread::park();
+        }
+    }
+
+    #[test]
+    fn who_fails_removes_nothing_that_another_has_opened() {
+        let place = Place::new("two");
+        let loser = place.open();
+        let other = starting(&place);
+        let start = clock::monotonic_ms();
+        while !mark::is_any(loser.file.as_fd()).unwrap() {
+            assert!(clock::monotonic_ms() - start < 60_000, "nobody came");
+            std::thread::yield_now();
+        }
+        drop(loser);
+        assert_eq!(place.text().unwrap(), "");
+        drop(other);
+        drop(place.open());
+        assert_eq!(place.text().unwrap(), "");
     }
 
     #[test]

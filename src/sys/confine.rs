@@ -184,7 +184,8 @@ mod known {
     use crate::sys::file::{self, Kind};
     use landlock::{
         ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath,
-        Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, Scope, make_bitflags,
+        Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
+        make_bitflags,
     };
     use std::io;
 
@@ -218,7 +219,9 @@ mod known {
                 created = created.add_rule(PathBeneath::new(*at, wanted))?;
             }
         }
-        created.no_new_privs(false).restrict_self().map(drop)
+        let status = created.no_new_privs(false).restrict_self()?;
+        debug_assert!(status.ruleset == RulesetStatus::FullyEnforced);
+        Ok(())
     }
 
     fn flags(access: Access) -> BitFlags<AccessFs> {

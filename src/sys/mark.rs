@@ -33,12 +33,27 @@ pub fn set(fd: BorrowedFd<'_>, number: u32) -> io::Result<()> {
 ///
 /// As [`set`], but for the first.
 pub fn is_set(fd: BorrowedFd<'_>, number: u32) -> io::Result<bool> {
-    let mut place = at(number)?;
+    is_taken(fd, at(number)?)
+}
+
+/// Another process has set a mark, wherever. The file must be open for writing.
+///
+/// # Errors
+///
+/// As [`set`], but for the first.
+pub fn is_any(fd: BorrowedFd<'_>) -> io::Result<bool> {
+    let mut all = at(0)?;
+    all.l_len = 0; // to the end, wherever that will be
+    is_taken(fd, all)
+}
+
+/// Whoever may read the file may lock it for reading, and that is no mark.
+fn is_taken(fd: BorrowedFd<'_>, mut place: libc::flock) -> io::Result<bool> {
     retried(|| {
         // SAFETY: `place` outlives the call, which reads and writes that one struct.
         checked(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETLK, &raw mut place) })
     })?;
-    Ok(place.l_type != fit(libc::F_UNLCK)?)
+    Ok(place.l_type == fit(libc::F_WRLCK)?)
 }
 
 /// The byte at this offset, to be locked for writing. It need not be there.
@@ -96,6 +111,7 @@ mod tests {
         until(|| is_set(file.as_fd(), 4711).unwrap());
         assert!(!is_set(file.as_fd(), 4710).unwrap());
         assert!(!is_set(file.as_fd(), 4712).unwrap());
+        assert!(is_any(file.as_fd()).unwrap());
         let refused = set(file.as_fd(), 4711).unwrap_err().raw_os_error();
         assert!(matches!(refused, Some(libc::EAGAIN | libc::EACCES)));
         set(file.as_fd(), 4712).unwrap();
@@ -104,6 +120,7 @@ mod tests {
         assert!(!is_set(file.as_fd(), 4711).unwrap());
         // Our own are no other's.
         assert!(!is_set(file.as_fd(), 4712).unwrap());
+        assert!(!is_any(file.as_fd()).unwrap());
         assert_eq!(file.metadata().unwrap().len(), 0);
     }
 
