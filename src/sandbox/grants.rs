@@ -72,7 +72,7 @@ pub(super) fn of(
 /// That, and what holds from the start to the end; `file`: where the configuration was read.
 ///
 /// # Errors
-/// As [`of`]; a path that a key of the sandbox names is not there.
+/// As `of`; a path that a key of the sandbox names is not there.
 pub fn at_start(
     config: &Config,
     site: &Site,
