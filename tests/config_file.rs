@@ -75,7 +75,7 @@ fn the_test_says_which_file_it_read_and_what_it_came_to() {
             "--set",
             "linger.total_ms=9s",
             "--set",
-            "sites.cam.listing=on",
+            "sites.cam.symlinks=none",
         ],
     );
     assert_eq!((code, err.as_str()), (0, ""));
@@ -86,7 +86,7 @@ fn the_test_says_which_file_it_read_and_what_it_came_to() {
         "  site.fields = / X-A: 1",
         "  site.fields = / X-B: 2",
         "  sites.cam.hosts = cam.lan",
-        "  sites.cam.listing = on",
+        "  sites.cam.symlinks = none",
     ] {
         assert!(out.lines().any(|l| l == line), "{line}\n{out}");
     }
