@@ -625,6 +625,49 @@ fn beneath_another_root_it_reaches_what_lies_there() {
     drop(server.stop());
 }
 
+/// What the maker cannot fork is missed before the server says that it serves, not afterwards.
+#[test]
+fn a_starter_that_cannot_be_forked_ends_the_start() {
+    const NAME: &str = "a_starter_that_cannot_be_forked_ends_the_start";
+    /// Nobody else has this number, so that its processes can be counted.
+    const UID: u32 = 61_234;
+    if !is_root() {
+        skip(NAME, "only root becomes another user");
+        return;
+    }
+    let place = Place::new();
+    let root = place.site("www", "one");
+    permit(&root, 0o755);
+    let most = |most: libc::rlim_t| {
+        let mut command = Server::command("127.0.0.1:0", &root, &["site.scripts=/cgi-bin"]);
+        command.uid(UID).gid(UID);
+        let limit = move || {
+            let limit = libc::rlimit {
+                rlim_cur: most,
+                rlim_max: most,
+            };
+            // SAFETY: the call reads the struct, which lives.
+            match unsafe { libc::setrlimit(libc::RLIMIT_NPROC, &raw const limit) } {
+                0 => Ok(()),
+                _ => Err(std::io::Error::last_os_error()),
+            }
+        };
+        // SAFETY: the closure makes one system call and touches nothing else.
+        unsafe { command.pre_exec(limit) };
+        command
+    };
+    // The server, and the maker where there is one.
+    let words = "a process that looks at passwords or starts scripts cannot be made";
+    refused(
+        most(2),
+        1,
+        "start",
+        words,
+        "free memory for one more process",
+    );
+    drop(Server::run(most(8)).stop());
+}
+
 // ---- kernels ----------------------------------------------------------------------------------
 
 /// The same command, for which the kernel answers so to this system call.

@@ -30,6 +30,10 @@ const BROKEN: u8 = 1;
 const HELPER: &[u8] = b"h";
 /// The order to start a starter: its end comes along.
 const STARTER: &[u8] = b"s";
+/// The order to let go of what comes along, by which the server sees that all before it was done.
+const LET_GO: &[u8] = b"l";
+/// At the start the maker is waited for so long at most, ms: it has nothing to do but to fork.
+const SETTLE_MS: u64 = 10_000;
 /// Who was killed is waited for in such steps, ms.
 const STEP_MS: u64 = 100;
 
@@ -92,6 +96,25 @@ impl Maker {
                 Ok(starter)
             }
             Self::Process(_) | Self::Nobody => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// Waits until all that was ordered was done, or refused: a process that could not be made is
+    /// [`Helper::reap`]ed at once then. **Before the loop runs**: nothing there may wait.
+    ///
+    /// # Errors
+    ///
+    /// `TimedOut`; otherwise as [`Maker::helper`].
+    pub fn settle(&self) -> io::Result<()> {
+        let Self::Process(orders) = self else {
+            return Ok(());
+        };
+        let (ours, its) = pair::pair()?;
+        rights::offer(orders.as_fd(), LET_GO, &[its.as_fd()])?;
+        drop(its);
+        match poll::wait(&[(ours.as_fd(), false)], Some(SETTLE_MS))?.as_slice() {
+            [true] => Ok(()),
+            _ => Err(io::ErrorKind::TimedOut.into()),
         }
     }
 
@@ -209,6 +232,7 @@ impl Work<'_> {
                 Ok(Fork::Child) => script::live(&end, self.confinement),
                 Err(_) => {}
             },
+            (LET_GO, Some(_), None) => {}
             // No server of ours says so.
             (_, _, _) => return false,
         }

@@ -191,7 +191,18 @@ fn beside(config: &Config, maker: &Maker) -> Result<(Option<Helper>, Option<Star
     let starter = config
         .needs_starter()
         .then(|| scripts::start_starter(maker));
-    Ok((helper.transpose()?, starter.transpose()?))
+    let (mut helper, mut starter) = (helper.transpose()?, starter.transpose()?);
+    let settled = maker.settle();
+    let gone =
+        helper.as_mut().is_some_and(Helper::reap) || starter.as_mut().is_some_and(Starter::reap);
+    match settled {
+        Ok(()) if !gone => Ok((helper, starter)),
+        _ => {
+            let what = "a process that looks at passwords or starts scripts cannot be made";
+            let cure = "free memory for one more process, or allow more of them (ulimit -u)";
+            Err(StartError::runtime("start", what.to_owned(), cure))
+        }
+    }
 }
 
 /// The server before this one; what it offers comes into `before`.
