@@ -651,7 +651,8 @@ fn were_cut(stopped: &Stopped, cut: usize, others: usize) {
 #[test]
 fn who_does_not_go_on_is_cut_at_the_deadline_and_not_before() {
     let site = Site::new();
-    let short = start(&site, &["timeout.stop_ms=1s"]);
+    // Longer than the grace of a new connection, which is told goodbye only after it.
+    let short = start(&site, &["timeout.stop_ms=3s"]);
     let long = start(&site, &[STOP_LATE]);
     let (cut, held) = (everybody(&site, &short), everybody(&site, &long));
     told_to_stop(&long, "TERM", held.len());
