@@ -16,6 +16,9 @@ use super::time::Ms;
 /// What SIOCOUTQ counts for our FIN.
 const FIN: u32 = 1;
 
+/// In place of a remainder that was not declared, or was exceeded: only a FIN or a budget ends it.
+const UNKNOWN: u64 = u64::MAX;
+
 /// What the kernel holds for one connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Queues {
@@ -32,17 +35,19 @@ pub struct Queues {
 /// may be before the last reply is sent.
 #[derive(Clone, Copy, Debug)]
 pub struct Linger {
-    /// What is left of the declared body; `None`: unknown, only a FIN or a budget ends it.
-    remainder: Option<u64>,
-    /// Most bytes to read off.
-    cap: u64,
+    /// What is left of the declared body, or [`UNKNOWN`]; an `Option` would be twice as large.
+    remainder: u64,
+    /// How many bytes may still be read off.
+    allowance: u64,
     /// Bytes read off.
     discarded: u64,
     /// When the write side was shut.
     started: Ms,
-    /// Start of the current idle window, ms from `started`, and what stood in the books then.
+    /// Start of the current idle window, ms from `started`.
     window_ms: u32,
-    window_discarded: u64,
+    /// Bytes read off in it; beyond 32 bits it is enough for any floor.
+    window_discarded: u32,
+    /// What was not acknowledged when it began.
     window_unacknowledged: u32,
     /// Length of an idle window, ms: `linger_idle_ms`, or longer for a slow peer.
     idle_ms: u32,
@@ -56,10 +61,11 @@ impl Linger {
     /// Opens the books: `remainder` as declared by the request (`Some(0)`: consumed whole).
     #[must_use]
     pub fn new(remainder: Option<u64>, limits: &Limits) -> Self {
-        let declared = remainder.map_or(u64::MAX, |r| r.saturating_add(LINGER_SLACK_BYTES));
+        let remainder = remainder.unwrap_or(UNKNOWN);
+        let declared = remainder.saturating_add(LINGER_SLACK_BYTES);
         Self {
             remainder,
-            cap: limits.linger_bytes.min(declared),
+            allowance: limits.linger_bytes.min(declared),
             discarded: 0,
             started: Ms(0),
             window_ms: 0,
@@ -76,7 +82,7 @@ impl Linger {
     pub fn begin(&mut self, queues: Queues, now: Ms, limits: &Limits) {
         self.started = now;
         self.window_ms = 0;
-        self.window_discarded = self.discarded;
+        self.window_discarded = 0;
         self.window_unacknowledged = queues.unacknowledged;
         self.unacknowledged = queues.unacknowledged;
         self.moved_ms = 0;
@@ -86,14 +92,19 @@ impl Linger {
     /// How much more may be read off.
     #[must_use]
     pub fn allowance(&self) -> u64 {
-        self.cap.saturating_sub(self.discarded)
+        self.allowance
     }
 
     /// Bytes were read off.
     pub fn discarded(&mut self, bytes: u64) {
         self.discarded = self.discarded.saturating_add(bytes);
-        // More than was declared: somebody goes on sending, and only a FIN says when it ends.
-        self.remainder = self.remainder.and_then(|rest| rest.checked_sub(bytes));
+        self.allowance = self.allowance.saturating_sub(bytes);
+        let narrow = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.window_discarded = self.window_discarded.saturating_add(narrow);
+        if self.remainder != UNKNOWN {
+            // More than was declared: somebody goes on sending, and only a FIN says when it ends.
+            self.remainder = self.remainder.checked_sub(bytes).unwrap_or(UNKNOWN);
+        }
     }
 
     /// Bytes read off so far.
@@ -128,7 +139,7 @@ impl Linger {
     /// Nothing more is expected of the peer.
     #[must_use]
     pub fn awaits_nothing(&self) -> bool {
-        self.remainder == Some(0)
+        self.remainder == 0
     }
 
     /// The write side was shut.
@@ -145,7 +156,7 @@ impl Linger {
 
     /// The byte budget is spent, and more than acknowledgements is waited for.
     fn spent(&self, eof: bool) -> bool {
-        !eof && self.allowance() == 0 && self.remainder != Some(0)
+        !eof && self.allowance() == 0 && self.remainder != 0
     }
 
     /// When to look again at the latest. `eof`: the peer's FIN was read.
@@ -178,7 +189,7 @@ impl Linger {
             if eof {
                 return Some(CloseReason::PeerFin);
             }
-            if self.remainder == Some(0) && queues.unread == 0 {
+            if self.remainder == 0 && queues.unread == 0 {
                 let acked_only = self.discarded == 0;
                 return Some(if acked_only {
                     CloseReason::Acked
@@ -205,11 +216,11 @@ impl Linger {
 
     /// The idle window is over: either the peer did enough in it, or it is idle.
     fn turn_window(&mut self, queues: Queues, now: Ms, limits: &Limits) -> Option<CloseReason> {
-        let sent = self.discarded.saturating_sub(self.window_discarded);
         let acked = self
             .window_unacknowledged
             .saturating_sub(queues.unacknowledged);
-        let busy = sent.saturating_add(u64::from(acked)) >= LINGER_FLOOR_BYTES;
+        let moved = u64::from(self.window_discarded).saturating_add(acked.into());
+        let busy = moved >= LINGER_FLOOR_BYTES;
         if !busy {
             // Once only: the timeout of a peer that vanished doubles with every look.
             if self.idle_ms == limits.linger_idle_ms {
@@ -233,7 +244,7 @@ impl Linger {
     /// An idle window begins.
     fn open_window(&mut self, queues: Queues, now: Ms) {
         self.window_ms = self.elapsed_ms(now);
-        self.window_discarded = self.discarded;
+        self.window_discarded = 0;
         self.window_unacknowledged = queues.unacknowledged;
     }
 }

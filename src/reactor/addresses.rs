@@ -2,8 +2,8 @@
 //!
 //! Owns a fixed open-addressing table. IPv6 addresses count by their /64, which one host can fill
 //! at will; clients of whom nothing is known count as one, and unix peers not at all. Invariants:
-//! at most one entry per live connection, so the table, twice the slots, is never more than half
-//! full; nothing is allocated after `new`.
+//! at most one entry per live connection, so the table, which has half as many places again, is
+//! never more than two thirds full; nothing is allocated after `new`.
 
 use crate::connection::client::Client;
 use std::net::IpAddr;
@@ -31,7 +31,7 @@ impl Key {
     }
 
     /// FNV-1a with a seed chosen at start, so that nobody can choose addresses that collide.
-    fn hash(self, seed: u32) -> usize {
+    fn hash(self, seed: u32) -> u32 {
         let bytes: &[u8] = match &self {
             Self::V4(address) => address,
             Self::V6(network) => network,
@@ -40,7 +40,7 @@ impl Key {
         let hash = bytes.iter().fold(seed, |sum, b| {
             (sum ^ u32::from(*b)).wrapping_mul(0x0100_0193)
         });
-        usize::try_from(hash ^ (hash >> 15)).unwrap_or(0)
+        hash ^ (hash >> 15)
     }
 }
 
@@ -55,17 +55,17 @@ impl Addresses {
     /// A table for `slots` connections.
     #[must_use]
     pub(super) fn new(slots: u16, seed: u32) -> Self {
-        let entries = (usize::from(slots) * 2).next_power_of_two();
+        let slots = usize::from(slots);
         Self {
-            entries: vec![None; entries],
+            entries: vec![None; slots + slots.div_ceil(2)],
             seed,
         }
     }
 
-    /// Memory for each connection, bytes: twice the slots, and up to twice that by rounding up.
+    /// Memory for each connection, bytes: one and a half places, rounded up in all.
     #[must_use]
     pub(super) const fn bytes_each() -> usize {
-        4 * size_of::<Option<(Key, u16)>>()
+        size_of::<Option<(Key, u16)>>() * 3 / 2
     }
 
     /// Connections of this client; 0 of one that is not counted.
@@ -100,30 +100,50 @@ impl Addresses {
 
     /// Where the key stands, or where it would.
     fn place(&self, key: Key) -> usize {
-        let mask = self.entries.len() - 1;
-        let mut at = key.hash(self.seed) & mask;
+        let mut at = self.home(key);
         for _ in 0..self.entries.len() {
             match self.entries.get(at) {
-                Some(Some((other, _))) if *other != key => at = (at + 1) & mask,
+                Some(Some((other, _))) if *other != key => at = self.behind(at),
                 Some(_) | None => break,
             }
         }
         at
     }
 
+    /// Where a search for the key begins: its hash as a part of 2^32 is that part of the table.
+    fn home(&self, key: Key) -> usize {
+        let len = u64::try_from(self.entries.len()).unwrap_or(0);
+        let home = (u64::from(key.hash(self.seed)) * len) >> u32::BITS;
+        usize::try_from(home).unwrap_or(0)
+    }
+
+    /// The place behind one.
+    fn behind(&self, at: usize) -> usize {
+        if at + 1 == self.entries.len() {
+            0
+        } else {
+            at + 1
+        }
+    }
+
+    /// How far `at` is behind `home`.
+    fn distance(&self, home: usize, at: usize) -> usize {
+        match at.checked_sub(home) {
+            Some(distance) => distance,
+            None => at + self.entries.len() - home,
+        }
+    }
+
     /// Empties a place and closes the gap behind it, so that no search stops too early.
     fn erase(&mut self, hole: usize) {
-        let mask = self.entries.len() - 1;
         let mut hole = hole;
         let mut at = hole;
         loop {
-            at = (at + 1) & mask;
+            at = self.behind(at);
             let Some((key, count)) = self.entries.get(at).copied().flatten() else {
                 break;
             };
-            let home = key.hash(self.seed) & mask;
-            let behind_hole = (at.wrapping_sub(home) & mask) >= (at.wrapping_sub(hole) & mask);
-            if behind_hole {
+            if self.distance(self.home(key), at) >= self.distance(hole, at) {
                 if let Some(entry) = self.entries.get_mut(hole) {
                     *entry = Some((key, count));
                 }

@@ -37,8 +37,9 @@ struct Grown {
     /// Moved since `since`, bytes.
     moved: u32,
     since: Ms,
-    /// Since when its queue, of so many bytes then, holds what it should have given up.
-    late: Option<Ms>,
+    /// Since when its queue, of `late_queue` bytes then, holds what it should have given up; there
+    /// is no such queue while that is 0.
+    late: Ms,
     late_queue: u32,
 }
 
@@ -148,7 +149,7 @@ impl<N: Net> Reactor<N> {
         }
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         grown.moved = grown.moved.saturating_add(bytes);
-        grown.late = None;
+        grown.late_queue = 0;
         self.growth.put(index, grown);
         if let Some(size) = self.growth.larger(&grown, rest) {
             self.grow(index, size, turn);
@@ -249,23 +250,20 @@ impl<N: Net> Reactor<N> {
         let mut grown = self.growth.get(index);
         let usual = self.growth.usual(grown.side);
         let has_moved = grown.late_queue.saturating_sub(queue) >= usual;
-        match grown.late {
-            Some(late) if !has_moved => {
-                let Some(slot) = self.slots.get_mut(index) else {
-                    return;
-                };
-                let responds = slot.connection.state() == State::Respond;
-                if responds && turn.now.since(late) >= turn.limits.write_ms.into() {
-                    let queues = self.net.queues(&slot.socket, Look::Whole);
-                    slot.connection.evict(queues, turn);
-                    self.runnable.push(index);
-                }
-            }
-            Some(_) | None => {
-                grown.late = Some(turn.now);
-                grown.late_queue = queue;
-                self.growth.put(index, grown);
-            }
+        if grown.late_queue == 0 || has_moved {
+            grown.late = turn.now;
+            grown.late_queue = queue;
+            self.growth.put(index, grown);
+            return;
+        }
+        let Some(slot) = self.slots.get_mut(index) else {
+            return;
+        };
+        let responds = slot.connection.state() == State::Respond;
+        if responds && turn.now.since(grown.late) >= turn.limits.write_ms.into() {
+            let queues = self.net.queues(&slot.socket, Look::Whole);
+            slot.connection.evict(queues, turn);
+            self.runnable.push(index);
         }
     }
 

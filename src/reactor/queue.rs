@@ -3,13 +3,29 @@
 //! Owns the links. Invariants: a slot stands in the queue at most once; push, pop and remove are
 //! O(1); nothing is allocated after `new`.
 
+use super::net::SLOTS_MAX;
+
+/// Nobody is before or behind it.
 const NIL: u16 = u16::MAX;
+/// In `next`: it does not stand in the queue. No slot has either number.
+const OUT: u16 = NIL - 1;
+const _: () = assert!(SLOTS_MAX <= OUT);
 
 #[derive(Clone, Copy, Debug)]
 struct Link {
     next: u16,
     previous: u16,
-    queued: bool,
+}
+
+impl Link {
+    const OUTSIDE: Self = Self {
+        next: OUT,
+        previous: NIL,
+    };
+
+    const fn is_queued(self) -> bool {
+        self.next != OUT
+    }
 }
 
 /// A queue of slots.
@@ -25,13 +41,8 @@ impl Queue {
     /// A queue for slots below `slots`.
     #[must_use]
     pub(super) fn new(slots: u16) -> Self {
-        let link = Link {
-            next: NIL,
-            previous: NIL,
-            queued: false,
-        };
         Self {
-            links: vec![link; usize::from(slots)],
+            links: vec![Link::OUTSIDE; usize::from(slots)],
             first: NIL,
             last: NIL,
             len: 0,
@@ -48,11 +59,10 @@ impl Queue {
     pub(super) fn push(&mut self, slot: u16) -> bool {
         let last = self.last;
         match self.links.get_mut(usize::from(slot)) {
-            Some(link) if !link.queued => {
+            Some(link) if !link.is_queued() => {
                 *link = Link {
                     next: NIL,
                     previous: last,
-                    queued: true,
                 }
             }
             Some(_) | None => return false,
@@ -81,11 +91,11 @@ impl Queue {
 
     /// Takes a slot out, wherever it stands.
     pub(super) fn remove(&mut self, slot: u16) {
-        let Some(link) = self.links.get_mut(usize::from(slot)).filter(|l| l.queued) else {
+        let link = self.links.get_mut(usize::from(slot));
+        let Some(link) = link.filter(|link| link.is_queued()) else {
             return;
         };
-        link.queued = false;
-        let Link { next, previous, .. } = *link;
+        let Link { next, previous } = std::mem::replace(link, Link::OUTSIDE);
         match self.links.get_mut(usize::from(previous)) {
             Some(before) => before.next = next,
             None => self.first = next,

@@ -102,7 +102,7 @@ impl<S> Slot<S> {
 }
 
 /// Bounds the memory plan: a slot is at most this on 64 bits.
-pub(super) const SLOT_BYTES_MAX: usize = 256;
+pub(super) const SLOT_BYTES_MAX: usize = 240;
 
 /// All slots.
 #[derive(Debug)]

@@ -14,14 +14,23 @@ pub(super) const TICK_MS: u64 = 32;
 pub(super) const BUCKETS: usize = 512;
 const WORDS: usize = BUCKETS / 64;
 const NIL: u16 = u16::MAX;
+/// In place of a tick: it stands in no bucket.
+const NOWHERE: u32 = u32::MAX;
 
 #[derive(Clone, Copy, Debug)]
 struct Timer {
     deadline: Ms,
-    /// The tick of the bucket it stands in; `None`: in no bucket.
-    tick: Option<u64>,
+    /// The tick of the bucket it stands in, or [`NOWHERE`]. 32 bits last for 4,000 years, and with
+    /// 64 a timer would be half as large again.
+    tick: u32,
     next: u16,
     previous: u16,
+}
+
+impl Timer {
+    fn tick(&self) -> Option<u64> {
+        (self.tick != NOWHERE).then_some(self.tick.into())
+    }
 }
 
 /// The wheel.
@@ -40,7 +49,7 @@ impl Timers {
     pub(super) fn new(slots: u16, now: Ms) -> Self {
         let timer = Timer {
             deadline: Ms(u64::MAX),
-            tick: None,
+            tick: NOWHERE,
             next: NIL,
             previous: NIL,
         };
@@ -71,7 +80,7 @@ impl Timers {
             return;
         };
         timer.deadline = deadline;
-        match timer.tick {
+        match timer.tick() {
             Some(tick) if tick <= wanted => {}
             Some(_) => {
                 self.unlink(slot);
@@ -163,7 +172,7 @@ impl Timers {
             behind.previous = slot;
         }
         if let Some(timer) = self.timers.get_mut(usize::from(slot)) {
-            timer.tick = Some(tick);
+            timer.tick = u32::try_from(tick).unwrap_or(NOWHERE - 1);
             timer.next = next;
             timer.previous = NIL;
         }
@@ -173,9 +182,10 @@ impl Timers {
         let Some(timer) = self.timers.get_mut(usize::from(slot)) else {
             return;
         };
-        let Some(tick) = timer.tick.take() else {
+        let Some(tick) = timer.tick() else {
             return;
         };
+        timer.tick = NOWHERE;
         let (next, previous) = (timer.next, timer.previous);
         let at = index(tick);
         if let Some(behind) = self.timers.get_mut(usize::from(next)) {
