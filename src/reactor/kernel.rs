@@ -55,8 +55,9 @@ pub struct Kernel {
 
 /// Size of the scratch buffer, for the memory plan.
 pub const SCRATCH_BYTES: usize = 16 * 1024;
-/// Retries of a file transfer through the scratch buffer that the kernel refused to do itself.
-const REFUSES_SENDFILE: [ErrorKind; 2] = [ErrorKind::InvalidInput, ErrorKind::Unsupported];
+/// What sendfile(2) and splice(2) say where a file system, a kernel or a filter of calls does not have
+/// them: then bytes go through the scratch buffer.
+pub(super) const REFUSES: [ErrorKind; 2] = [ErrorKind::InvalidInput, ErrorKind::Unsupported];
 
 /// What is there before the kernel is opened.
 #[derive(Debug, Default)]
@@ -349,7 +350,7 @@ impl Net for Kernel {
     ) -> io::Result<usize> {
         let fd = socket.fd.as_fd();
         match socket::send_file(fd, file.as_fd(), offset, max) {
-            Err(error) if REFUSES_SENDFILE.contains(&error.kind()) => {
+            Err(error) if REFUSES.contains(&error.kind()) => {
                 let max = max.min(self.scratch.len());
                 let room = self.scratch.get_mut(..max).unwrap_or_default();
                 match file::read_at(file.as_fd(), room, offset)? {

@@ -4,6 +4,7 @@
 //! take. It must not know whose they are. Invariants: the pipe is empty between two calls, or it is
 //! given up; what was received is written, or refused, in the same call.
 
+use super::kernel::REFUSES;
 use crate::config::Config;
 use crate::sys::change;
 use crate::sys::splice::Tube;
@@ -48,7 +49,7 @@ impl Passing {
     ) -> Option<io::Result<Passed>> {
         let tube = self.tube.as_mut()?;
         let came = match tube.fill(socket, max) {
-            Err(error) if error.kind() == ErrorKind::InvalidInput => {
+            Err(error) if REFUSES.contains(&error.kind()) => {
                 self.give_up();
                 return None;
             }
@@ -64,7 +65,7 @@ impl Passing {
                     at = at.saturating_add(u64::try_from(n).unwrap_or(0));
                     Ok(())
                 }
-                Err(error) if error.kind() == ErrorKind::InvalidInput => {
+                Err(error) if REFUSES.contains(&error.kind()) => {
                     self.refused = true;
                     copy(tube, file, at, scratch)
                 }

@@ -126,14 +126,29 @@ pub fn waits(fd: BorrowedFd<'_>) -> io::Result<bool> {
     is_ready(fd, libc::POLLIN)
 }
 
-/// Whether an error of [`accept`] says that the process or the system is out of descriptors or
-/// memory (EMFILE, ENFILE, ENOBUFS, ENOMEM). The connection still waits then, and so the next
-/// call would fail in the same way: accepting has to pause.
+/// Whether after an error of [`accept`] the next call would fail in the same way, so that accepting
+/// has to pause: the process or the system is out of descriptors or memory (EMFILE, ENFILE, ENOBUFS,
+/// ENOMEM), or it is something nobody has foreseen. Not so if nobody waits, or if it concerns one
+/// connection, which is gone by it: those errors accept(2) names, and EAFNOSUPPORT is ours.
 #[must_use]
 pub fn accept_pauses(error: &io::Error) -> bool {
-    matches!(
+    !matches!(
         error.raw_os_error(),
-        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
+        Some(
+            libc::EAGAIN
+                | libc::ECONNABORTED
+                | libc::EPROTO
+                | libc::EPERM
+                | libc::ENETDOWN
+                | libc::ENOPROTOOPT
+                | libc::EHOSTDOWN
+                | libc::ENONET
+                | libc::EHOSTUNREACH
+                | libc::EOPNOTSUPP
+                | libc::ENETUNREACH
+                | libc::ETIMEDOUT
+                | libc::EAFNOSUPPORT
+        )
     )
 }
 
@@ -171,6 +186,20 @@ mod tests {
         let error = accept(listener.as_fd()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
         assert!(!accept_pauses(&error));
+    }
+
+    #[test]
+    fn what_every_further_call_would_meet_makes_accepting_pause() {
+        let pauses = |code| accept_pauses(&io::Error::from_raw_os_error(code));
+        for one in [libc::ECONNABORTED, libc::EPROTO, libc::EHOSTUNREACH] {
+            assert!(!pauses(one), "{one} concerns one connection");
+        }
+        for all in [libc::EMFILE, libc::ENOMEM, libc::ENOSYS, libc::EBADF] {
+            assert!(pauses(all), "{all} concerns all");
+        }
+        // That it is an error of the listener is seen on a real one, too.
+        let bound = stream(libc::AF_INET).unwrap();
+        assert!(accept_pauses(&accept(bound.as_fd()).unwrap_err()));
     }
 
     #[test]
