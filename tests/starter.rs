@@ -101,11 +101,15 @@ fn main() -> ExitCode {
     if arguments.iter().any(|argument| argument == BOMB) {
         return be_a_bomb();
     }
-    if !script::BUILT {
+    if !script::STARTER_BUILT {
         assert_eq!(
             script::start(&Confinement::default()).unwrap_err().kind(),
             io::ErrorKind::Unsupported
         );
+        return ExitCode::SUCCESS;
+    }
+    if !script::BUILT {
+        println!("SKIP: this build starts no scripts");
         return ExitCode::SUCCESS;
     }
     let exact = arguments.iter().any(|argument| argument == "--exact");

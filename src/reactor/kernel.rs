@@ -55,8 +55,7 @@ pub struct Kernel {
 
 /// Size of the scratch buffer, for the memory plan.
 pub const SCRATCH_BYTES: usize = 16 * 1024;
-/// What sendfile(2) and splice(2) say where a file system, a kernel or a filter of calls does not have
-/// them: then bytes go through the scratch buffer.
+/// Of sendfile(2) and splice(2) where there is none: bytes go through the scratch buffer.
 pub(super) const REFUSES: [ErrorKind; 2] = [ErrorKind::InvalidInput, ErrorKind::Unsupported];
 
 /// What is there before the kernel is opened.

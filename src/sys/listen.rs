@@ -126,10 +126,11 @@ pub fn waits(fd: BorrowedFd<'_>) -> io::Result<bool> {
     is_ready(fd, libc::POLLIN)
 }
 
-/// Whether after an error of [`accept`] the next call would fail in the same way, so that accepting
-/// has to pause: the process or the system is out of descriptors or memory (EMFILE, ENFILE, ENOBUFS,
-/// ENOMEM), or it is something nobody has foreseen. Not so if nobody waits, or if it concerns one
-/// connection, which is gone by it: those errors accept(2) names, and EAFNOSUPPORT is ours.
+/// Whether after an error of [`accept`] the next call would fail in the same way, so that
+/// accepting has to pause: the process or the system is out of descriptors or memory (EMFILE,
+/// ENFILE, ENOBUFS, ENOMEM), or it is something nobody has foreseen. Not so if nobody waits, or if
+/// it concerns one connection, which is gone by it: accept(2) names those errors, and EAFNOSUPPORT
+/// is ours.
 #[must_use]
 pub fn accept_pauses(error: &io::Error) -> bool {
     !matches!(
