@@ -9,6 +9,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    service::hold_signals();
     match run() {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
@@ -21,7 +22,11 @@ fn main() -> ExitCode {
 /// Does what the command line asks for; the exit code.
 fn run() -> Result<u8, StartError> {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-    match cli::parse(arguments.clone(), &reactor::sizes())? {
+    let command = cli::parse(arguments.clone(), &reactor::sizes())?;
+    if !matches!(command, Command::Serve(..)) {
+        service::let_signals_through();
+    }
+    match command {
         Command::Help => cli::say(&cli::help())?,
         Command::Version => cli::say(&cli::version(teardown::name(teardown::BUILT)))?,
         Command::Test(setup) => {

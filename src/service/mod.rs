@@ -1,9 +1,10 @@
 //! From a checked configuration to a server that serves, and to its end: all that makes it a good
 //! service.
 //!
-//! Owns the order of the start: what was inherited is claimed before anything else is opened, the
-//! background comes before any file, sockets before rights are given up, and all that is served or
-//! written after that; the server before stops only when this one is ready. It must not serve.
+//! Owns the order of the start: signals are held before all, what was inherited is claimed before
+//! anything else is opened, the background comes before any file, sockets before rights are given
+//! up, and all that is served or written after that; the server before stops only when this one is
+//! ready. It must not serve.
 //! Its rooms: `inherited` (what a supervisor hands over), `background` (`-b`), `predecessor` (the
 //! server before), `pidfile`, `user` (`-u`, chroot).
 //!
@@ -30,7 +31,7 @@ use crate::report::sink;
 use crate::sandbox::{self, Plan, grants};
 use crate::script::Starter;
 use crate::site::Site;
-use crate::sys::{confine, privilege};
+use crate::sys::{confine, privilege, signal};
 use background::Parent;
 use inherited::Inherited;
 use pidfile::Pidfile;
@@ -45,6 +46,18 @@ pub fn check(config: &Config) -> Result<(), StartError> {
     user::named(&config.service.user, "service.user")?;
     user::named(&config.unix_owner, "listen.unix_owner")?;
     reactor::check(config)
+}
+
+/// Lets a reload and the like that is asked for before the server serves wait until it does. The
+/// first thing of a process, which does not know yet what it is for.
+pub fn hold_signals() {
+    // Without it they end a start, and nothing else.
+    let _ = signal::hold();
+}
+
+/// This process will not serve: every signal does what it does by default.
+pub fn let_signals_through() {
+    let _ = signal::let_through();
 }
 
 /// Starts the server and runs it until it is stopped. `file`: where `config` was read, and will be

@@ -1,9 +1,10 @@
 //! Signals as bytes in a pipe that the loop polls.
 //!
 //! Owns: the handlers of the signals in `CAUGHT` and of SIGCHLD, the pipe, SIGPIPE's and SIGXFSZ's
-//! being ignored, and that a process of ours ignores all of them or gives a program all of them as
-//! they were. Must not: act on a signal; the reactor does, in its own time. A pipe rather than
-//! signalfd(2), for that needs a blocked signal mask, which children would inherit.
+//! being ignored, that those of `HELD` wait until there are handlers, and that a process of ours
+//! ignores all of them or gives a program all of them as they were. Must not: act on a signal; the
+//! reactor does, in its own time. A pipe rather than signalfd(2), for that needs a blocked signal
+//! mask for as long as the server lives, which children would inherit.
 //!
 //! Invariants: the handler makes one async-signal-safe call (signal-safety(7)), write(2) on a pipe
 //! that does not block, and keeps errno; there is one [`Signals`] at a time in a process; a full
@@ -53,6 +54,9 @@ const CAUGHT: [(c_int, Signal); 6] = [
     (libc::SIGUSR2, Signal::Tell),
 ];
 
+/// Those of them that end no server, and so none that is about to serve.
+const HELD: [c_int; 3] = [libc::SIGHUP, libc::SIGUSR1, libc::SIGUSR2];
+
 /// The signals ignored: a call that fails says so, and shall not end the process. SIGXFSZ is that
 /// of a file above RLIMIT_FSIZE.
 const IGNORED: [c_int; 2] = [libc::SIGPIPE, libc::SIGXFSZ];
@@ -68,8 +72,8 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Catches the signals of `CAUGHT` and ignores those of `IGNORED`, for the whole process. A
-    /// call they interrupt starts again by itself where it can (SA_RESTART), except poll and its
+    /// Catches the signals of `CAUGHT`, also those that [`hold`] has kept or that who started us had
+    /// blocked, and ignores those of `IGNORED`, for the whole process. A call they interrupt starts again by itself where it can (SA_RESTART), except poll and its
     /// kin.
     ///
     /// # Errors
@@ -90,6 +94,8 @@ impl Signals {
         for (number, _) in CAUGHT {
             act(number, handler_address())?;
         }
+        // What came before is in the pipe when this returns.
+        let_through()?;
         Ok(signals)
     }
 
@@ -132,6 +138,38 @@ impl Drop for Signals {
     }
 }
 
+/// Lets the signals of `HELD` wait, each once, until [`Signals::install`] or [`let_through`]. **In a
+/// process of one thread**; a child would hold them, too.
+///
+/// # Errors
+///
+/// None that sigprocmask(2) names for a valid call.
+pub fn hold() -> io::Result<()> {
+    mask(libc::SIG_BLOCK, HELD)
+}
+
+/// Blocks none of the signals of `CAUGHT` any more. What waits does what it does.
+///
+/// # Errors
+///
+/// As [`hold`].
+pub fn let_through() -> io::Result<()> {
+    mask(libc::SIG_UNBLOCK, CAUGHT.map(|(number, _)| number))
+}
+
+/// sigprocmask(2): blocks or unblocks these signals.
+fn mask<const N: usize>(how: c_int, numbers: [c_int; N]) -> io::Result<()> {
+    // SAFETY: a sigset_t is integers: all zeroes is the empty set on Linux.
+    let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
+    for number in numbers {
+        // SAFETY: `set` is a set, and valid for writes of that one struct.
+        checked(unsafe { libc::sigaddset(&raw mut set, number) })?;
+    }
+    // SAFETY: `set` outlives the call, which only reads it; the old set is not wanted.
+    checked(unsafe { libc::sigprocmask(how, &raw const set, ptr::null_mut()) })?;
+    Ok(())
+}
+
 /// Ignores the signals of `CAUGHT` and `IGNORED` for as long as the process lives: for a child that
 /// ends when the server says so, not when somebody signals the whole group. Programs that it starts
 /// would ignore them as well.
@@ -158,11 +196,7 @@ pub(super) fn restore() -> io::Result<()> {
         // Refused for SIGKILL, SIGSTOP and what the C library keeps for itself.
         let _ = act(number, libc::SIG_DFL);
     }
-    // SAFETY: a sigset_t is integers: all zeroes is the empty set on Linux.
-    let none: libc::sigset_t = unsafe { std::mem::zeroed() };
-    // SAFETY: `none` outlives the call, which only reads it; the old set is not wanted.
-    checked(unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut()) })?;
-    Ok(())
+    mask(libc::SIG_SETMASK, [])
 }
 
 /// The highest number of a signal, those for real time included; MIPS has twice as many.
@@ -284,7 +318,19 @@ mod tests {
     // One test: handlers are the process's.
     #[test]
     fn signals_come_as_bytes_in_their_order() {
+        // What is held comes when there are handlers, each once.
+        hold().unwrap();
+        for signal in [libc::SIGUSR2, libc::SIGHUP, libc::SIGHUP, libc::SIGUSR1] {
+            raise(signal);
+        }
         let signals = Signals::install().unwrap();
+        let mut held = Vec::new();
+        while let Some(signal) = signals.take() {
+            held.push(signal);
+        }
+        held.sort_by_key(|signal| format!("{signal:?}"));
+        assert_eq!(held, [Signal::Reload, Signal::Reopen, Signal::Tell]);
+
         let second = Signals::install().unwrap_err();
         assert_eq!(second.raw_os_error(), Some(libc::EBUSY));
         assert_eq!(signals.take(), None);
