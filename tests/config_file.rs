@@ -163,6 +163,34 @@ fn what_cannot_be_opened_later_names_its_line_too() {
 }
 
 #[test]
+fn the_key_of_a_part_that_this_build_lacks_is_named_with_its_line() {
+    if cannot() {
+        return;
+    }
+    for (feature, lines) in [
+        ("auth", "auth = ['/ * /etc/adieu/users R']"),
+        ("cgi", "scripts = ['/cgi-bin']"),
+        ("upload", "uploads = ['/in 1MiB']"),
+        ("listing", "listing = true"),
+    ] {
+        for (section, above) in [("site", ""), ("sites.cam", "hosts = ['cam.lan']\n")] {
+            let text = format!("[{section}]\n{above}{lines}\n");
+            let line = text.lines().count();
+            let (code, _, err) = tested(&text, &[]);
+            if !adieu::cli::version("").contains(feature) {
+                let key = lines.split(' ').next().unwrap();
+                let head = format!("adieu: error: a.toml:{line}: {section}.{key}: this build ");
+                assert!(err.starts_with(&head), "{head:?} {err}");
+                let cure = format!("; build adieu with the feature {feature}, or ");
+                assert!(err.contains(&cure), "{err}");
+                assert_eq!(err.lines().count(), 1);
+            }
+            assert_eq!(code == 0, err.is_empty(), "{err}");
+        }
+    }
+}
+
+#[test]
 fn what_is_no_file_to_read_is_said() {
     if cannot() {
         return;

@@ -24,7 +24,6 @@ pub(super) use view::{Policy, View};
 
 use super::text::Text;
 use super::work::{Piece, Place, Prepared};
-use crate::config::{Config, StartError};
 use crate::connection::time::Ms;
 use crate::sys::{directory, file};
 use html::Sheet;
@@ -128,16 +127,6 @@ pub(super) struct Shelf {
     count: Cell<u64>,
     /// [`NAMES`], less in tests.
     names_max: u64,
-}
-
-/// A build without listings does not refuse the directories instead.
-pub(super) fn built(config: &Config, built: bool) -> Result<(), StartError> {
-    if built || !config.lists() {
-        return Ok(());
-    }
-    let what = "this build lists no directories";
-    let cure = "build adieu with the feature listing, or set site.listing to off";
-    Err(StartError::runtime("site.listing", what, cure))
 }
 
 impl Shelf {

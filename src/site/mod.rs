@@ -9,6 +9,7 @@ mod asked;
 mod authority;
 #[allow(dead_code, reason = "a site asks for passwords next")]
 pub(crate) mod basic;
+mod built;
 pub mod cache;
 mod choose;
 mod encoding;
@@ -182,11 +183,10 @@ impl Site {
     /// The same without making anything, to see whether it could be: as such it takes no uploads.
     ///
     /// # Errors
-    /// A directory is missing, none, or may not be searched; scripts, uploads, listings or the
-    /// status, in a build without them.
+    /// A directory is missing, none, or may not be searched; passwords, scripts, uploads,
+    /// listings or the status, in a build without them.
     pub fn check(config: &Config) -> Result<Self, StartError> {
-        script::built(config, script::BUILT)?;
-        listing::built(config, listing::BUILT)?;
+        built::check(config)?;
         crate::config::status::built(config, crate::config::status::BUILT)?;
         Self::open(config)
     }

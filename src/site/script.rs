@@ -17,7 +17,7 @@ use super::host::Host;
 use super::text::Text;
 use super::walk::{Program, Refusal, Walk};
 use super::{Content, Question, basic, page, path};
-use crate::config::{Config, Dotfiles, ScriptRule, StartError};
+use crate::config::{Dotfiles, ScriptRule};
 use crate::connection::head::Framing;
 use crate::connection::reply::{Reply, Status};
 use crate::helper::credentials::Credentials;
@@ -98,16 +98,6 @@ struct Found {
     program: Program,
     /// Its path is as long; behind it stands what it is told as PATH_INFO.
     bytes: usize,
-}
-
-/// A build without scripts does not serve their files instead.
-pub(super) fn built(config: &Config, built: bool) -> Result<(), StartError> {
-    if built || !config.runs_scripts() {
-        return Ok(());
-    }
-    let what = "this build runs no scripts";
-    let cure = "build adieu with the feature cgi, or take site.scripts away";
-    Err(StartError::runtime("site.scripts", what, cure))
 }
 
 impl Host {

@@ -6,7 +6,6 @@
 
 use super::host::Host;
 use super::stage::Identity;
-use super::upload::BUILT;
 use super::walk::Found;
 use crate::config::pattern::Pattern;
 use crate::config::{StartError, UploadRule};
@@ -33,14 +32,9 @@ impl Host {
     /// Looks whether the rules can be kept, without making anything.
     ///
     /// # Errors
-    /// This build takes no uploads; a rule is about another file system than its root's.
+    /// A rule is about another file system than its root's.
     pub(super) fn look_at_rules(&self) -> Result<(), StartError> {
         let key = &self.uploads_key;
-        if !self.uploads.is_empty() && !BUILT {
-            let what = "this build takes no uploads";
-            let cure = format!("build adieu with the feature upload, or take {key} away");
-            return Err(StartError::runtime(key, what, cure));
-        }
         let apart = self.uploads.iter().find(|rule| self.is_apart(rule));
         match apart {
             None => Ok(()),
@@ -113,12 +107,13 @@ pub(super) fn front(pattern: &Pattern) -> (Vec<u8>, Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{BUILT, front};
+    use super::front;
     use crate::config::UploadRule;
     use crate::config::pattern::Pattern;
     use crate::config::rules::Rule as _;
     use crate::site::Site;
     use crate::site::tests::{Folder, config_with};
+    use crate::site::upload::BUILT;
 
     #[test]
     fn the_front_of_a_pattern_is_a_directory() {

@@ -4,9 +4,9 @@ use super::smallest::{Class, compare};
 use super::turns::STALL_MS;
 use super::{
     CELLS, Home, Listing, NAMES, PART_BYTES, Phase, Piece, Policy, Prepared, RECORDS_BYTES, Shelf,
-    View, built,
+    View,
 };
-use crate::config::{Config, Dotfiles, Symlinks};
+use crate::config::{Dotfiles, Symlinks};
 use crate::connection::time::Ms;
 use crate::site::names::Name;
 use crate::site::tests::Folder;
@@ -958,17 +958,4 @@ fn the_shelf_is_as_large_as_it_says() {
     assert_eq!(shelf.records.len(), RECORDS_BYTES);
     assert_eq!(shelf.names.bytes() + RECORDS_BYTES, Shelf::BYTES);
     println!("a listing takes {} bytes", size_of::<Listing>());
-}
-
-#[test]
-fn a_build_without_it_says_so() {
-    let mut config = Config::default();
-    assert!(built(&config, false).is_ok());
-    config.site.listing = true;
-    assert!(built(&config, true).is_ok());
-    assert_eq!(
-        built(&config, false).unwrap_err().to_string(),
-        "site.listing: this build lists no directories; build adieu with the feature listing, or \
-         set site.listing to off"
-    );
 }

@@ -115,10 +115,6 @@ impl Scripts {
         });
         more(&mut config);
         let site = Site::open(&config).unwrap();
-        for built in [true, false] {
-            assert_eq!(super::built(&config, built).is_ok(), built);
-        }
-        assert!(super::built(&Config::default(), false).is_ok());
         Self {
             folder,
             site,
