@@ -148,28 +148,35 @@ fn has_access_log() -> bool {
 }
 
 #[test]
-fn a_user_that_may_not_write_logs_leaves_what_root_has_made() {
-    const NAME: &str = "a_user_that_may_not_write_logs_leaves_what_root_has_made";
+fn a_user_that_may_not_write_logs_leaves_nothing_of_what_root_has_made() {
+    const NAME: &str = "a_user_that_may_not_write_logs_leaves_nothing_of_what_root_has_made";
     if !is_root() {
         skip(NAME, "becoming another user needs root");
         return;
     }
     // Rights are given up before logs are opened: who has become that user can remove nothing that
-    // lies in a directory of root. What is left is no obstacle, and the pidfile is empty.
+    // lies in a directory of root.
     let place = Place::new();
     place.directory("run");
     let setting = format!("log.target=file:{}", place.shown("none"));
     let flags = ["-u", "54321:54321", "--set", &setting];
-    let command = all_of_it(&place, &flags);
     let what = format!(
         "cannot open file:{}: Permission denied",
         place.shown("none")
     );
     let cure = "name a place that the server's user may write to";
-    refused(command, 1, "log.target", &what, cure);
-    assert_eq!(place.text("run/pid").unwrap_or_default(), "");
+    for background in ["-f", "-b"] {
+        let flags = [&flags[..], &[background]].concat();
+        let command = all_of_it(&place, &flags);
+        refused(command, 1, "log.target", &what, cure);
+        is_clean(&place);
+    }
     let server = Server::run(all_of_it(&place, &["-u", "54321:54321"]));
     page(&place.path("run/socket"));
+    // Who would have removed its files has ended.
+    let children = format!("task/{}/children", server.pid());
+    let children = fs::read_to_string(server.proc(&children));
+    assert_eq!(children.unwrap_or_default(), "");
     drop(server.stop());
 }
 

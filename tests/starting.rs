@@ -1,4 +1,4 @@
-//! A start that is on its way: what it hears before it serves, and what it leaves when it ends there.
+//! A start that is on its way: what it hears before it serves, and what it leaves when it ends.
 //!
 //! The test is the server before it (`service.control`), so it stops where the test wants it to:
 //! while it waits to be given listeners, before anything is made, or while it waits for the last
@@ -13,12 +13,12 @@
 
 mod common;
 
-use adieu::reactor::control::{HELLO, READY, YOURS};
+use adieu::reactor::control::{ANOTHER, HELLO, READY, YOURS};
 use adieu::sys::rights;
-use common::PATIENCE;
-use common::child::{Ours, adieu, after, signal, told};
+use common::child::{Ours, adieu, after, is_root, run, signal, told};
 use common::place::{Place, permit};
 use common::server::Server;
+use common::{PATIENCE, skip};
 use std::fs;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
@@ -27,7 +27,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 use std::thread;
 
-/// A place with a server before, and the directory `run` for what the next one makes.
+/// A place with a server before, and the directories `run` and `var` for what the next one makes.
 struct Start {
     place: Place,
     before: UnixListener,
@@ -36,11 +36,19 @@ struct Start {
 impl Start {
     fn new() -> Self {
         let place = Place::new();
-        permit(&place.directory("run"), 0o777);
-        place.directory("before");
+        for name in ["run", "var", "before"] {
+            place.directory(name);
+        }
         place.site("www", "good day");
         let before = UnixListener::bind(place.path("before/control")).unwrap();
         Self { place, before }
+    }
+
+    /// Everybody may write where it makes its files.
+    fn open(self) -> Self {
+        permit(&self.place.path("run"), 0o777);
+        permit(&self.place.path("var"), 0o777);
+        self
     }
 
     /// The command, of a process that says its number first.
@@ -49,7 +57,7 @@ impl Start {
         let mut command = adieu(&["-p", &format!("unix:{}", at("run/socket")), "-d"]);
         command.arg(self.place.path("www"));
         for key in [
-            format!("service.pidfile={}", at("run/pid")),
+            format!("service.pidfile={}", at("var/pid")),
             format!("service.control={}", at("before/control")),
         ] {
             command.args(["--set", &key]);
@@ -82,11 +90,14 @@ impl Start {
 
     /// What it has made.
     fn made(&self) -> Vec<String> {
-        let entries = fs::read_dir(self.place.path("run")).unwrap();
-        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        let mut names: Vec<_> = names.collect();
-        names.sort();
-        names
+        let names = |directory: &str| {
+            let entries = fs::read_dir(self.place.path(directory)).unwrap();
+            let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+            let mut names: Vec<_> = names.collect();
+            names.sort();
+            names
+        };
+        [names("run"), names("var")].concat()
     }
 }
 
@@ -133,10 +144,71 @@ fn told_to_stop_before_it_serves_it_ends_and_leaves_nothing() {
         command.stderr(Stdio::null());
         let server = Ours::start(command);
         let mut stream = start.is_ready();
-        assert_eq!(start.made(), ["pid", "socket"]);
+        assert_eq!(start.made(), ["socket", "pid"]);
         signal(start.number(), name);
         stream.write_all(YOURS).unwrap();
         server.ended();
         assert_eq!(start.made(), ["socket"]);
     }
+}
+
+/// Runs it until it has failed because this server gave it nothing: with this code, and one line.
+fn fails_late(start: &Start, flags: &[&str]) {
+    let command = start.command(flags);
+    let run = thread::scope(|scope| {
+        let before = scope.spawn(|| {
+            let mut stream = start.is_ready();
+            assert_eq!(start.made(), ["socket", "pid"]);
+            stream.write_all(ANOTHER).unwrap();
+        });
+        let run = run(command);
+        before.join().unwrap();
+        run
+    });
+    let what = "another successor has come";
+    let cure = "stop the server before, then start this one";
+    run.is_refused(1, "service.control", what, cure);
+}
+
+#[test]
+fn a_start_that_fails_late_leaves_nothing_in_whatever_it_is_by_then() {
+    const NAME: &str = "a_start_that_fails_late_leaves_nothing_in_whatever_it_is_by_then";
+    for background in [&[][..], &["-b"]] {
+        let start = Start::new().open();
+        fails_late(&start, background);
+        assert!(start.made().is_empty(), "{:?}", start.made());
+    }
+    if !is_root() {
+        skip(NAME, "becoming another user needs root");
+        return;
+    }
+    // Where the directories are root's, that user may remove nothing.
+    let start = Start::new();
+    fails_late(&start, &["-u", "54321:54321"]);
+    assert!(start.made().is_empty(), "{:?}", start.made());
+    // Nor beneath another root, where paths lead elsewhere.
+    let start = Start::new();
+    let root = format!("service.chroot={}", start.place.shown(""));
+    fails_late(&start, &["-u", "54321:54321", "-d", "/www", "--set", &root]);
+    assert!(start.made().is_empty(), "{:?}", start.made());
+}
+
+#[test]
+fn what_another_has_put_there_since_stays() {
+    let start = Start::new().open();
+    let path = start.place.path("run/socket");
+    let command = start.command(&[]);
+    thread::scope(|scope| {
+        let before = scope.spawn(|| {
+            let mut stream = start.is_ready();
+            fs::remove_file(&path).unwrap();
+            fs::write(&path, "precious").unwrap();
+            fs::write(start.place.path("var/pid"), "4711\n").unwrap();
+            stream.write_all(ANOTHER).unwrap();
+        });
+        assert_eq!(run(command).code, 1);
+        before.join().unwrap();
+    });
+    assert_eq!(start.place.text("run/socket").unwrap(), "precious");
+    assert_eq!(start.place.text("var/pid").unwrap(), "4711\n");
 }

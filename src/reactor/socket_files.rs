@@ -1,8 +1,8 @@
 //! The files that a start makes for its unix sockets.
 //!
 //! Owns which of them this start has made, and to whom they are given. It must not listen.
-//! Invariant: a start that fails removes what it has made, as far as it still may, and no file that
-//! another has put there since.
+//! Invariant: a start that fails removes what it has made, by itself or by `service::remover`, and
+//! no file that another has put there since.
 
 use super::listeners::Ids;
 use crate::config::StartError;
@@ -57,20 +57,31 @@ impl SocketFiles {
         })
     }
 
+    /// None was made.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.made.is_empty()
+    }
+
     /// The server serves: they stay.
     pub fn keep(mut self) {
         self.made.clear();
+    }
+
+    /// The server does not serve. What stands in the place of one stays.
+    pub fn remove(&self) {
+        for file in &self.made {
+            if identity(&file.path) == Some(file.identity) {
+                // Who has become another user may not; another process does it then.
+                let _ = fs::remove_file(&file.path);
+            }
+        }
     }
 }
 
 impl Drop for SocketFiles {
     fn drop(&mut self) {
-        for file in &self.made {
-            if identity(&file.path) == Some(file.identity) {
-                // Who has become another user may not, and the next start replaces it.
-                let _ = fs::remove_file(&file.path);
-            }
-        }
+        self.remove();
     }
 }
 

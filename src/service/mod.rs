@@ -6,16 +6,16 @@
 //! up, and all that is served or written after that; the server before stops only when this one is
 //! ready. It must not serve.
 //! Its rooms: `inherited` (what a supervisor hands over), `background` (`-b`), `predecessor` (the
-//! server before), `pidfile`, `user` (`-u`, chroot).
+//! server before), `pidfile`, `remover` (what a start that fails has made), `user` (`-u`, chroot).
 //!
 //! Invariants: whatever fails before the server is ready leaves the server before as it was, and no
-//! file that it has made, as far as the user that it has become may remove it; a step
-//! that gives up rights and fails ends the start.
+//! file that it has made; a step that gives up rights and fails ends the start.
 
 mod background;
 mod inherited;
 mod pidfile;
 mod predecessor;
+mod remover;
 mod user;
 
 use crate::config::{Config, StartError};
@@ -36,6 +36,7 @@ use background::Parent;
 use inherited::Inherited;
 use pidfile::Pidfile;
 use predecessor::Predecessor;
+use remover::Remover;
 use std::path::Path;
 
 /// Looks for what `config` names without opening any of it for good, as `-t` does.
@@ -97,6 +98,8 @@ fn run(
 ) -> Result<(), StartError> {
     let user = user::named(&config.service.user, "service.user")?;
     let unix_owner = user::named(&config.unix_owner, "listen.unix_owner")?;
+    // Dropped last, when what this process could remove is removed.
+    let mut remover = Remover::default();
     let mut before = Before {
         files: SocketFiles::new(unix_owner),
         ..Before::default()
@@ -112,6 +115,8 @@ fn run(
         log::info!("LISTEN_FDS: listen.address is not used, but what was handed over");
     }
     let mut pidfile = Pidfile::open(&config.service.pidfile, predecessor.is_some())?;
+    let loses_rights = user.is_some() || predecessor.is_some();
+    remover.stand_by(loses_rights, &before.files, pidfile.as_ref());
     let (plan, maker) = outside(config, user)?;
     // Where it is not built, none of what it does is in the program.
     let mut plan = plan.filter(|_| sandbox::BUILT);
@@ -130,12 +135,7 @@ fn run(
         .with_maker(maker)
         .with_herald(herald);
     reactor.log_accesses(access);
-    if helper.is_some() {
-        reactor.employ(helper);
-    }
-    if starter.is_some() {
-        reactor.employ_starter(starter);
-    }
+    employ(&mut reactor, helper, starter);
     if let Some(plan) = &mut plan {
         reactor.confine(plan.enter(&grants)?);
     }
@@ -146,6 +146,7 @@ fn run(
     }
     // Nothing ends the start from here on: nobody else would serve.
     before.files.keep();
+    remover.keep();
     if let Some(pidfile) = &mut pidfile {
         pidfile.write();
     }
@@ -215,6 +216,16 @@ fn beside(config: &Config, maker: &Maker) -> Result<(Option<Helper>, Option<Star
             let cure = "free memory for one more process, or allow more of them (ulimit -u)";
             Err(StartError::runtime("start", what.to_owned(), cure))
         }
+    }
+}
+
+/// They work for it.
+fn employ(reactor: &mut Reactor<Kernel>, helper: Option<Helper>, starter: Option<Starter>) {
+    if helper.is_some() {
+        reactor.employ(helper);
+    }
+    if starter.is_some() {
+        reactor.employ_starter(starter);
     }
 }
 

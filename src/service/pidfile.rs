@@ -16,7 +16,7 @@ use crate::sys::{mark, outlet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Everybody may read it.
@@ -97,15 +97,50 @@ impl Pidfile {
         }
     }
 
+    /// What we have made, if it was not there before.
+    pub(super) fn made(&self) -> Option<Made> {
+        let identity = identity(&self.file).filter(|_| self.is_new)?;
+        let path = self.path.clone();
+        Some(Made { path, identity })
+    }
+
     fn unlink(&self) -> bool {
         outlet::is_at(self.file.as_fd(), &self.path) && fs::remove_file(&self.path).is_ok()
     }
 }
 
+/// A file that a start has made, and which one it is.
+#[derive(Debug)]
+pub(super) struct Made {
+    path: PathBuf,
+    identity: (u64, u64),
+}
+
+/// Removes it for a start that has failed and could not: if it is empty, and nobody starts by it.
+pub(super) fn sweep(made: &Made) {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    options.custom_flags(outlet::NO_LINK_NO_WAIT);
+    let Ok(mut file) = options.open(&made.path) else {
+        return;
+    };
+    let is_empty = content(&mut file).is_ok_and(|text| text.is_empty());
+    let is_left = !mark::is_any(file.as_fd()).unwrap_or(false);
+    if identity(&file) == Some(made.identity) && is_empty && is_left {
+        let _ = fs::remove_file(&made.path);
+    }
+}
+
+/// Which file it is.
+fn identity(file: &File) -> Option<(u64, u64)> {
+    let found = file.metadata().ok()?;
+    Some((found.dev(), found.ino()))
+}
+
 impl Drop for Pidfile {
     fn drop(&mut self) {
-        // The server has not served. Where it may not remove the file any more, an empty one stays;
-        // so does one in which another's number stands meanwhile.
+        // The server has not served. Where it may not remove the file any more, `remover` does; one
+        // in which another's number stands meanwhile stays.
         let is_empty = content(&mut self.file).is_ok_and(|text| text.is_empty());
         if self.is_new && is_empty && !mark::is_any(self.file.as_fd()).unwrap_or(false) {
             self.unlink();
