@@ -183,7 +183,7 @@ fn the_key_of_a_part_that_this_build_lacks_is_named_with_its_line() {
                 assert!(err.starts_with(&head), "{head:?} {err}");
                 let cure = format!("; build adieu with the feature {feature}, or ");
                 assert!(err.contains(&cure), "{err}");
-                assert_eq!(err.lines().count(), 1);
+                assert_eq!((code, err.lines().count()), (78, 1), "{err}");
             }
             assert_eq!(code == 0, err.is_empty(), "{err}");
         }

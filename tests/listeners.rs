@@ -198,7 +198,7 @@ fn a_link_local_address_without_an_interface_is_told_what_it_lacks() {
     let what = "cannot listen: Invalid argument";
     refused(
         command,
-        1,
+        78,
         place,
         what,
         "name its interface, as in [fe80::1%br0]:80",
@@ -371,7 +371,7 @@ fn a_unix_socket_is_given_away_by_root() {
     let command = owned(&path, "nobody-at-all");
     let what = "there is no user nobody-at-all";
     let cure = "name one of /etc/passwd and /etc/group, or give numbers";
-    refused(command, 1, "listen.unix_owner", what, cure);
+    refused(command, 78, "listen.unix_owner", what, cure);
     assert!(!path.exists());
     // Who is not root: refused.
     let others = place.directory("others");
@@ -384,7 +384,7 @@ fn a_unix_socket_is_given_away_by_root() {
                 path.display()
             );
             let cure = "only root gives sockets away; leave listen.unix_owner at none";
-            refused(command, 1, "listen.unix_owner", &what, cure);
+            refused(command, 78, "listen.unix_owner", &what, cure);
         }
         None => skip(NAME, "the binary is root's own"),
     }

@@ -142,8 +142,8 @@ fn program() -> String {
         ("0", "Stopped; of adieu status: the server answered."),
         (
             "1",
-            "The system refused: an address in use, a directory that is not there; of adieu \
-             status: no answer.",
+            "The system refused for now: an address in use, a directory that is not there. \
+             Starting it again may help. Of adieu status: no answer.",
         ),
         ("2", "Wrong command line."),
         (
@@ -157,7 +157,8 @@ fn program() -> String {
         ),
         (
             "78",
-            "Wrong configuration (EX_CONFIG). Starting it again does not help.",
+            "Wrong configuration (EX_CONFIG), or one that this system or build cannot serve: an \
+             unknown user, a missing right, a part left out. Starting it again does not help.",
         ),
     ] {
         page.item(code, "", text);

@@ -78,14 +78,14 @@ fn a_user_that_does_not_exist_is_named_with_and_without_a_test() {
     let what = "there is no user nobody-at-all";
     for flags in [&["-u", "nobody-at-all"][..], &["-u", "nobody-at-all", "-t"]] {
         let command = all_of_it(&place, flags);
-        refused(command, 1, "service.user", what, cure);
+        refused(command, 78, "service.user", what, cure);
         is_clean(&place);
     }
     let what = "there is no group nobody-at-all";
     for flag in ["-f", "-t"] {
         let owner = "listen.unix_owner=0:nobody-at-all";
         let command = all_of_it(&place, &["--set", owner, flag]);
-        refused(command, 1, "listen.unix_owner", what, cure);
+        refused(command, 78, "listen.unix_owner", what, cure);
         is_clean(&place);
     }
 }
@@ -107,7 +107,7 @@ fn a_port_below_1024_without_the_right_leaves_nothing() {
     };
     let what = "cannot listen: Permission denied";
     let cure = "ports below 1024 need root or CAP_NET_BIND_SERVICE; choose another with -p";
-    refused(command, 1, listen, what, cure);
+    refused(command, 78, listen, what, cure);
     is_clean(&place);
 }
 

@@ -210,7 +210,7 @@ fn a_background_that_does_not_come_says_why_to_its_caller() {
     // The supervisor's numbers are of no use to the caller either.
     let command = into_background(&place, at_socket(&place, &["service.ready_fd=1023"]));
     let what = "descriptor 1023 is not open";
-    refused(command, 1, "service.ready_fd", what, "notification-fd");
+    refused(command, 78, "service.ready_fd", what, "notification-fd");
     assert!(!place.path("pid").exists());
 }
 
@@ -317,18 +317,18 @@ fn a_pidfile_that_is_no_file_is_refused() {
     let made = Command::new("mkfifo").arg(place.path("fifo")).status();
     assert!(made.expect("mkfifo(1)").success());
     let cure = "such as /run/adieu.pid";
-    for (name, why) in [
+    for (name, code, why) in [
         // By its number: musl has other words for it.
-        ("link", "(os error 40)"),
-        ("directory", "Is a directory"),
-        ("missing/pid", "No such file or directory"),
-        ("fifo", "it is no regular file"),
+        ("link", 1, "(os error 40)"),
+        ("directory", 1, "Is a directory"),
+        ("missing/pid", 1, "No such file or directory"),
+        ("fifo", 78, "it is no regular file"),
     ] {
         let path = place.shown(name);
         let key = format!("service.pidfile={path}");
         let what = format!("cannot write {path}: ");
         let command = at_socket(&place, &[&key]);
-        let line = refused(command, 1, "service.pidfile", &what, cure);
+        let line = refused(command, code, "service.pidfile", &what, cure);
         assert!(line.contains(why), "{line}");
     }
     assert_eq!(place.text("victim").unwrap(), "what somebody wrote");
@@ -415,7 +415,7 @@ fn a_user_that_is_unknown_or_out_of_reach_is_named() {
         ("root:nobody-at-all", "there is no group nobody-at-all"),
         ("4000000", "user 4000000 is unknown, and so is its group"),
     ] {
-        refused(becoming(user), 1, "service.user", what, cure);
+        refused(becoming(user), 78, "service.user", what, cure);
     }
     let what = "\"www:\" names no user";
     refused(becoming("www:"), 78, "service.user", what, "www:www");
@@ -426,7 +426,7 @@ fn a_user_that_is_unknown_or_out_of_reach_is_named() {
     };
     let what = "cannot become user 54321, group 54322: ";
     let cure = "start adieu as root, or as that user";
-    refused(command, 1, "service.user", what, cure);
+    refused(command, 78, "service.user", what, cure);
     if !is_root() {
         return;
     }
@@ -462,7 +462,7 @@ fn the_port_is_bound_before_and_the_rest_is_opened_after() {
     if let Some(command) = as_other(&command) {
         let what = "cannot listen: Permission denied";
         let cure = "ports below 1024 need root or CAP_NET_BIND_SERVICE; choose another with -p";
-        refused(command, 1, "127.0.0.1:80", what, cure);
+        refused(command, 78, "127.0.0.1:80", what, cure);
     }
 
     // What only root may enter or write is refused, and what is written is the user's.
@@ -601,14 +601,14 @@ fn a_root_that_cannot_be_is_named() {
         let mut command = caged(&place, &[]);
         set(&mut command, &["service.user=0:0"]);
         let what = "root walks out of a chroot";
-        refused(command, 1, "service.chroot", what, "name another user");
+        refused(command, 78, "service.chroot", what, "name another user");
     } else {
         skip(NAME, "another root needs root");
     }
     match as_other(&caged(&place, &[])) {
         Some(command) => {
             let what = format!("cannot take {} for /: Operation not", place.shown("cage"));
-            refused(command, 1, "service.chroot", &what, "start adieu as root");
+            refused(command, 78, "service.chroot", &what, "start adieu as root");
         }
         None => skip(NAME, "the binary is root's own"),
     }

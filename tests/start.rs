@@ -441,7 +441,7 @@ fn what_this_build_does_not_have_is_refused_at_the_start() {
             assert_eq!((run.code, run.err.as_str()), (0, ""), "{setting}");
             continue;
         }
-        assert_eq!(run.code, 1, "{setting}: {run:?}");
+        assert_eq!(run.code, 78, "{setting}: {run:?}");
         let cure = format!("build adieu with the feature {feature}, ");
         assert!(run.err.contains(&format!("{key}: this build ")), "{run:?}");
         assert!(run.err.contains(&cure), "{run:?}");

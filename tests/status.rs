@@ -127,7 +127,7 @@ fn a_build_without_it_says_so() {
     let mut command = Server::command("127.0.0.1:0", place.root(), &[PATH]);
     let output = command.output().expect("the built binary");
     let (code, text) = said(&output);
-    assert_eq!(code, Some(1));
+    assert_eq!(code, Some(78));
     assert!(
         text.contains("status.path: this build does not show its status"),
         "{text}"

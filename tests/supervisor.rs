@@ -243,10 +243,10 @@ fn a_count_that_is_none_and_a_descriptor_that_is_not_open_are_refused() {
         let shown = count.trim_matches('\'');
         let what = format!("\"{shown}\" is no number from 0 to 64");
         let command = command(&format!("LISTEN_FDS={count}"));
-        refused(command, 1, "LISTEN_FDS", &what, set);
+        refused(command, 78, "LISTEN_FDS", &what, set);
     }
     let what = "descriptor 3: Bad file descriptor";
-    refused(command("LISTEN_FDS=1"), 1, "LISTEN_FDS", what, set);
+    refused(command("LISTEN_FDS=1"), 78, "LISTEN_FDS", what, set);
 }
 
 #[test]
@@ -271,12 +271,12 @@ fn a_descriptor_that_is_no_listener_is_refused() {
     let cure = "let the socket unit have ListenStream= and Accept=no, and no other";
     for fd in wrong {
         let command = handed("export LISTEN_FDS=1", fd);
-        refused(command, 1, "LISTEN_FDS", &what(3), cure);
+        refused(command, 78, "LISTEN_FDS", &what(3), cure);
     }
     // One that is as it should be does not help.
     let script = format!("exec 4<{}; export LISTEN_FDS=2", place.shown("file"));
     let command = handed(&script, listener.try_clone().unwrap().into());
-    refused(command, 1, "LISTEN_FDS", &what(4), cure);
+    refused(command, 78, "LISTEN_FDS", &what(4), cure);
     // Nor is one descriptor two things.
     let mut command = at_port(&root);
     set(&mut command, &["service.ready_fd=3"]);
@@ -284,7 +284,7 @@ fn a_descriptor_that_is_no_listener_is_refused() {
     let mut command = after(script, &command);
     command.stdin(OwnedFd::from(listener));
     let what = "descriptor 3 is a socket of LISTEN_FDS";
-    refused(command, 1, "service.ready_fd", what, "different numbers");
+    refused(command, 78, "service.ready_fd", what, "different numbers");
 }
 
 // ---- what it hears ----------------------------------------------------------------------------
@@ -328,8 +328,8 @@ fn a_start_that_fails_tells_no_supervisor_that_it_serves() {
     let supervisor = Supervisor::at_path(&place);
     for (key, code) in [
         ("site.root=/nowhere/at/all", 1),
-        ("service.user=nobody-at-all", 1),
-        ("service.ready_fd=1023", 1),
+        ("service.user=nobody-at-all", 78),
+        ("service.ready_fd=1023", 78),
         ("linger.idle_ms=31s", 78),
     ] {
         let mut command = at_socket(&root, &place);
@@ -520,7 +520,7 @@ fn a_descriptor_that_nobody_reads_or_has_is_no_riddle() {
     set(&mut command, &["service.ready_fd=7"]);
     let command = after("exec 7>&-", &command);
     let what = "descriptor 7 is not open: Bad file descriptor";
-    refused(command, 1, "service.ready_fd", what, cure);
+    refused(command, 78, "service.ready_fd", what, cure);
     assert!(!place.path("socket").exists());
     let pair = "service.ready_fd=1024";
     let what = "1024 is outside 0 to 1023";
@@ -564,7 +564,7 @@ fn too_few_files_are_refused_with_the_arithmetic() {
     let cure = "raise the hard limit of open files (ulimit -Hn), or lower memory.connections";
     let what = "128 connections need ";
     let place = "memory.connections";
-    let line = refused(first, 1, place, what, cure);
+    let line = refused(first, 78, place, what, cure);
     let numbers: Vec<u64> = line
         .split(|c: char| !c.is_ascii_digit())
         .filter(|digits| !digits.is_empty())
@@ -576,7 +576,7 @@ fn too_few_files_are_refused_with_the_arithmetic() {
     assert_eq!((connections, limit), (128, 64));
     assert_eq!(2 * connections + own, need, "{line}");
     // The sum is right to the last one.
-    let line = refused(tight(need - 1).unwrap(), 1, place, what, cure);
+    let line = refused(tight(need - 1).unwrap(), 78, place, what, cure);
     assert!(
         line.contains(&format!("the limit is {};", need - 1)),
         "{line}"
@@ -614,7 +614,7 @@ fn a_low_soft_limit_is_raised_as_far_as_needed() {
     if u64::from_str_radix(rights, 16).unwrap() & (1 << 24) == 0 {
         refused(
             command,
-            1,
+            78,
             "memory.connections",
             "the limit is 32",
             "ulimit -Hn",

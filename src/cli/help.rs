@@ -72,8 +72,8 @@ pub fn help() -> String {
          \nA plain number is in the unit at the end of its key's name. Times take ms, s, m\n\
          and h, sizes B, KiB, MiB and GiB. A list has commas between its words; none is\n\
          the empty one. The word in brackets says what makes a changed value hold.\n\
-         \nExit codes: 0 stopped, 1 the system refused, 2 wrong command line, 78 wrong\n\
-         configuration.\n",
+         \nExit codes: 0 stopped, 1 the system refused for now, 2 wrong command line,\n\
+         78 wrong configuration, or one that this system or build cannot serve.\n",
     );
     text
 }

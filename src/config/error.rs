@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::io;
 
 /// A part of a message. Most are written down here, and those take no room in memory and little in
 /// the program.
@@ -25,12 +26,15 @@ pub struct StartError {
 }
 
 impl StartError {
-    /// Exit code: the configuration is sound, but the system refused (an address in use, a file).
+    /// Exit code: the configuration is sound, but the system refused for now: an address in use, a
+    /// file system or an interface that is not there. It may cure itself, so a supervisor tries
+    /// again.
     pub const RUNTIME: u8 = 1;
     /// Exit code: the command line is wrong.
     pub const USAGE: u8 = 2;
-    /// Exit code: the configuration is wrong (EX_CONFIG of sysexits.h); an init system should not
-    /// start the server again.
+    /// Exit code: the configuration is wrong (EX_CONFIG of sysexits.h), or asks for what this
+    /// system or this build does not give until somebody changes that: a user, a right, a limit, a
+    /// part. An init system should not start the server again.
     pub const CONFIGURATION: u8 = 78;
 
     /// An error of the system at run time: exit code 1.
@@ -58,6 +62,22 @@ impl StartError {
             what.into(),
             cure.into(),
         )
+    }
+
+    /// Nothing but somebody's hand cures it: exit code 78.
+    #[must_use]
+    pub fn lasting(self) -> Self {
+        let code = Self::CONFIGURATION;
+        Self { code, ..self }
+    }
+
+    /// The same if it is for want of a right.
+    #[must_use]
+    pub fn lasting_if_forbidden(self, error: &io::Error) -> Self {
+        match error.kind() == io::ErrorKind::PermissionDenied {
+            true => self.lasting(),
+            false => self,
+        }
     }
 
     #[cold]

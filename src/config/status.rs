@@ -120,7 +120,7 @@ pub fn built(config: &Config, built: bool) -> Result<(), StartError> {
         Some((key, _)) => {
             let what = "this build does not show its status";
             let cure = format!("build adieu with the feature status, or take {key} away");
-            Err(StartError::runtime(*key, what, cure))
+            Err(StartError::configuration(*key, what, cure))
         }
     }
 }

@@ -11,7 +11,7 @@ pub(super) fn enough_descriptors(config: &Config, listeners: u8) -> Result<(), S
     let Descriptors { need, own } = Descriptors::of(config, listeners.into());
     match limits::raise_open_files(need) {
         Ok(limit) if limit >= need => Ok(()),
-        outcome => Err(StartError::runtime(
+        outcome => Err(StartError::configuration(
             "memory.connections",
             format!(
                 "{} connections need {need} descriptors (one each, one for its file, and {own}), \

@@ -19,7 +19,13 @@ pub(super) fn cannot_listen(
         (Listen::Tcp(_), ErrorKind::AddrInUse) => in_use,
         (Listen::Tcp(_), _) => cure_of(error),
     };
-    StartError::runtime(listen.to_string(), format!("cannot listen: {error}"), cure)
+    let fault = StartError::runtime(listen.to_string(), format!("cannot listen: {error}"), cure);
+    match listen {
+        Listen::Tcp(_) if lacks_scope(listen) => fault.lasting(),
+        Listen::Tcp(_) => fault.lasting_if_forbidden(error),
+        // Its directory may be one that is mounted or made later.
+        Listen::Unix(_) => fault,
+    }
 }
 
 /// What helps against an address in use.

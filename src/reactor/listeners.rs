@@ -208,7 +208,7 @@ impl Listeners {
     ) -> Result<(), StartError> {
         let fault = |what: String| {
             let cure = "let the socket unit have ListenStream= and Accept=no, and no other";
-            StartError::runtime("LISTEN_FDS", format!("descriptor {number} {what}"), cure)
+            StartError::configuration("LISTEN_FDS", format!("descriptor {number} {what}"), cure)
         };
         let bound = match inherit::listens(fd.as_fd()) {
             Ok(true) => socket::bound(fd.as_fd()).map_err(|error| fault(error.to_string()))?,

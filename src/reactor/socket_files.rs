@@ -53,7 +53,7 @@ impl SocketFiles {
         socket::give_unix(path, uid, gid).map_err(|error| {
             let what = format!("cannot give {} away: {error}", path.display());
             let cure = "only root gives sockets away; leave listen.unix_owner at none";
-            StartError::runtime("listen.unix_owner", what, cure)
+            StartError::runtime("listen.unix_owner", what, cure).lasting_if_forbidden(&error)
         })
     }
 

@@ -63,7 +63,7 @@ fn built(config: &Config, built: bool) -> Result<(), StartError> {
     }
     let what = "this build keeps no access log";
     let cure = "build adieu with the feature access-log, or set log.access to off";
-    Err(StartError::runtime("log.access", what, cure))
+    Err(StartError::configuration("log.access", what, cure))
 }
 
 impl Access {

@@ -37,7 +37,7 @@ impl Inherited {
                 let what = format!("descriptor {number} is a socket of LISTEN_FDS");
                 let cure =
                     "let the supervisor open the two under different numbers, or set it to 0";
-                return Err(StartError::runtime("service.ready_fd", what, cure));
+                return Err(StartError::configuration("service.ready_fd", what, cure));
             }
             number => Some(File::from(ready_descriptor(number)?)),
         };
@@ -58,7 +58,7 @@ fn ready_descriptor(number: u16) -> Result<OwnedFd, StartError> {
     inherit::claim(number.into()).map_err(|error| {
         let what = format!("descriptor {number} is not open: {error}");
         let cure = "let it be the number in the file notification-fd of s6, or 0";
-        StartError::runtime("service.ready_fd", what, cure)
+        StartError::configuration("service.ready_fd", what, cure)
     })
 }
 
@@ -70,7 +70,7 @@ fn listeners() -> Result<Vec<OwnedFd>, StartError> {
     };
     let fault = |what: String| {
         let cure = "let the supervisor set it, as sd_listen_fds(3) says";
-        StartError::runtime("LISTEN_FDS", what, cure)
+        StartError::configuration("LISTEN_FDS", what, cure)
     };
     let number = count.to_str().and_then(|text| text.parse::<u8>().ok());
     let Some(number) = number.filter(|n| *n <= LISTENERS_MAX) else {

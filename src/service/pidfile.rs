@@ -50,14 +50,14 @@ impl Pidfile {
         let (mut file, is_new) = opened;
         match file.metadata() {
             Ok(metadata) if metadata.is_file() => (),
-            Ok(_) => return Err(fault(path, "it is no regular file", OTHER)),
+            Ok(_) => return Err(fault(path, "it is no regular file", OTHER).lasting()),
             Err(error) => return Err(refused(path, &error)),
         }
         let before = content(&mut file).map_err(|error| refused(path, &error))?;
         let is_number = before.iter().all(|b| b.is_ascii_digit() || *b == b'\n');
         if !is_number {
             let what = "there is something else in it than the number of a process";
-            return Err(fault(path, what, OTHER));
+            return Err(fault(path, what, OTHER).lasting());
         }
         if let Some(number) = number(&before).filter(|_| !succeeds)
             && mark::is_set(file.as_fd(), number).unwrap_or(false)

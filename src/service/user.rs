@@ -21,9 +21,12 @@ pub(super) fn named(word: &str, key: &'static str) -> Result<Option<Ids>, StartE
     };
     let unknown = |what: String| {
         let cure = "name one of /etc/passwd and /etc/group, or give numbers: 65534:65534";
-        StartError::runtime(key, what, cure)
+        StartError::configuration(key, what, cure)
     };
-    let failed = |error: io::Error| unknown(format!("cannot look {word} up: {error}"));
+    let failed = |error: io::Error| StartError {
+        code: StartError::RUNTIME,
+        ..unknown(format!("cannot look {word} up: {error}"))
+    };
     let user = match (number(&owner.user), &owner.group) {
         (Some(uid), Some(_)) => account::User { uid, gid: uid },
         (Some(uid), None) => account::user_of(uid).map_err(failed)?.ok_or_else(|| {
@@ -61,7 +64,7 @@ pub(super) fn give_up(chroot: &str, user: Option<Ids>) -> Result<(), StartError>
         if user.is_none_or(|ids| ids.uid == 0) {
             let what = "root walks out of a chroot";
             let cure = "name another user in service.user";
-            return Err(StartError::runtime("service.chroot", what, cure));
+            return Err(StartError::configuration("service.chroot", what, cure));
         }
         privilege::change_root(Path::new(chroot)).map_err(|error| {
             let what = format!("cannot take {chroot} for /: {error}");
@@ -69,7 +72,7 @@ pub(super) fn give_up(chroot: &str, user: Option<Ids>) -> Result<(), StartError>
                 true => "start adieu as root, which becomes service.user then",
                 false => "name a directory that is there",
             };
-            StartError::runtime("service.chroot", what, cure)
+            StartError::runtime("service.chroot", what, cure).lasting_if_forbidden(&error)
         })?;
     }
     let Some(Ids { uid, gid }) = user else {
@@ -84,7 +87,8 @@ pub(super) fn give_up(chroot: &str, user: Option<Ids>) -> Result<(), StartError>
             "setgroups" => "start adieu as root, or as that user without further groups",
             _ => "start adieu as root, or as that user",
         };
-        StartError::runtime("service.user", what, cure)
+        let fault = StartError::runtime("service.user", what, cure);
+        fault.lasting_if_forbidden(&refused.error)
     })
 }
 
@@ -117,7 +121,7 @@ mod tests {
                 (error.place.as_str(), error.what.as_ref()),
                 ("service.user", what)
             );
-            assert_eq!(error.code, 1);
+            assert_eq!(error.code, 78);
         }
     }
 }

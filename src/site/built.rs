@@ -88,7 +88,7 @@ impl Part {
         let [before, behind] = self.otherwise;
         let cure =
             format!("build adieu with the feature {feature}, or {before}{section}.{key}{behind}");
-        Err(StartError::runtime(
+        Err(StartError::configuration(
             format!("{section}.{key}"),
             self.what,
             cure,

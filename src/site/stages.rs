@@ -41,7 +41,7 @@ impl Host {
             Some(UploadRule { pattern, .. }) => {
                 let what = format!("{pattern} lies on another file system than its root");
                 let cure = format!("name its directory in aliases, beneath {pattern}");
-                Err(StartError::runtime(key, what, cure))
+                Err(StartError::configuration(key, what, cure))
             }
         }
     }

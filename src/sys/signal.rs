@@ -72,9 +72,9 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Catches the signals of `CAUGHT`, also those that [`hold`] has kept or that who started us had
-    /// blocked, and ignores those of `IGNORED`, for the whole process. A call they interrupt starts again by itself where it can (SA_RESTART), except poll and its
-    /// kin.
+    /// Catches the signals of `CAUGHT`, also those that [`hold`] has kept or that who started us
+    /// had blocked, and ignores those of `IGNORED`, for the whole process. A call they interrupt
+    /// starts again by itself where it can (SA_RESTART), except poll and its kin.
     ///
     /// # Errors
     ///
@@ -138,8 +138,8 @@ impl Drop for Signals {
     }
 }
 
-/// Lets the signals of `HELD` wait, each once, until [`Signals::install`] or [`let_through`]. **In a
-/// process of one thread**; a child would hold them, too.
+/// Lets the signals of `HELD` wait, each once, until [`Signals::install`] or [`let_through`]. **In
+/// a process of one thread**; a child would hold them, too.
 ///
 /// # Errors
 ///
