@@ -131,6 +131,12 @@ impl Run {
     }
 }
 
+/// Whether there is such a program.
+pub(crate) fn is_there(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|directory| directory.join(program).is_file())
+}
+
 /// Whether the tests run as root.
 pub(crate) fn is_root() -> bool {
     privilege::is_root()
