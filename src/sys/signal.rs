@@ -61,8 +61,8 @@ const HELD: [c_int; 3] = [libc::SIGHUP, libc::SIGUSR1, libc::SIGUSR2];
 /// of a file above RLIMIT_FSIZE.
 const IGNORED: [c_int; 2] = [libc::SIGPIPE, libc::SIGXFSZ];
 
-/// The signals caught. Dropping it gives them back their default, the end of the process; those of
-/// `IGNORED` stay ignored.
+/// The signals caught. Who drops it ends, with a code of its own: from then on they are ignored, as
+/// those of `IGNORED` are.
 #[derive(Debug)]
 pub struct Signals {
     /// The end to read, non-blocking.
@@ -131,8 +131,8 @@ impl Drop for Signals {
     fn drop(&mut self) {
         // The handlers go first, then the pipe they write to.
         for (number, _) in CAUGHT {
-            let undone = act(number, libc::SIG_DFL);
-            debug_assert!(undone.is_ok(), "a default action was refused");
+            let undone = act(number, libc::SIG_IGN);
+            debug_assert!(undone.is_ok(), "to be ignored was refused");
         }
         PIPE.store(NONE, Ordering::SeqCst);
     }
@@ -372,10 +372,15 @@ mod tests {
         }
         assert!((1..=70_000).contains(&taken));
 
-        // Once dropped it can be installed again.
+        // Once dropped no signal changes how the process ends, and it can be installed again.
         drop(signals);
+        raise(libc::SIGTERM);
         let again = Signals::install().unwrap();
         raise(libc::SIGINT);
         assert_eq!(again.take(), Some(Signal::Interrupt));
+        drop(again);
+        for (number, _) in CAUGHT {
+            act(number, libc::SIG_DFL).unwrap(); // this process is the tests'
+        }
     }
 }
