@@ -279,6 +279,7 @@ impl<N: Net> Reactor<N> {
             access.begin(index, &asked(&request, line, client, user), begun, turn);
         }
         self.count(&taken);
+        self.look_at_refusal(&taken, self.sites.epoch(), turn.now);
         self.go_on(index, outcome, taken, turn);
     }
 

@@ -357,6 +357,7 @@ impl<N: Net> Reactor<N> {
             access.replace(index, begun);
         }
         self.count(&taken);
+        self.look_at_refusal(&taken, epoch, turn.now);
         self.follow(index, made, taken, turn);
         self.forget_site_of(epoch);
     }

@@ -28,6 +28,8 @@ const DEPTH_MAX: usize = 4096;
 #[derive(Debug, Default)]
 pub struct Granted {
     all: Vec<(Identity, Access)>,
+    /// How they were called.
+    names: Vec<String>,
     held: bool,
 }
 
@@ -47,9 +49,26 @@ impl Granted {
     ///
     /// # Errors
     /// None that stat(2) names for what is open.
-    pub(super) fn add(&mut self, at: BorrowedFd<'_>, access: Access) -> io::Result<()> {
+    pub(super) fn add(
+        &mut self,
+        at: BorrowedFd<'_>,
+        access: Access,
+        shown: &str,
+    ) -> io::Result<()> {
         self.all.push((Identity::of(at)?, access));
+        self.names.push(shown.to_owned());
         Ok(())
+    }
+
+    /// Something of this name was granted.
+    pub(super) fn names(&self, shown: &str) -> bool {
+        self.names.iter().any(|name| name == shown)
+    }
+
+    /// What may be changed by its permissions is kept from it by the sandbox.
+    #[must_use]
+    pub fn bars(&self, at: BorrowedFd<'_>) -> bool {
+        self.held && self.has(at, Access::Change).is_ok_and(|has| !has)
     }
 
     /// All of this access is granted there.

@@ -16,7 +16,7 @@
 //! Files of users are read by the helper, scripts started by the starter: both are outside.
 
 use crate::config::{Config, LogTarget, StartError, Symlinks};
-use crate::site::Site;
+use crate::site::{Need, Site};
 use crate::sys::confine::{self, Access};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -47,9 +47,10 @@ pub(super) fn of(
     let reached = site.reach(&mut |reach| {
         refused = each(Grant {
             at: reach.at,
-            access: match reach.changes {
-                true => Access::Change,
-                false => Access::Read,
+            access: match reach.need {
+                Need::Read => Access::Read,
+                Need::Change => Access::Change,
+                Need::Make => Access::Fill,
             },
             key: reach.key,
             shown: reach.shown,
@@ -397,8 +398,12 @@ mod tests {
         let folder = Folder::new();
         let mut granted = Granted::default();
         let open = |name: &str| confine::name(&folder.at(name)).unwrap();
-        granted.add(open("www").as_fd(), Access::Read).unwrap();
-        granted.add(open("www/inbox").as_fd(), Access::Log).unwrap();
+        granted
+            .add(open("www").as_fd(), Access::Read, "www")
+            .unwrap();
+        granted
+            .add(open("www/inbox").as_fd(), Access::Log, "inbox")
+            .unwrap();
         let has = |name: &str, access| granted.has(open(name).as_fd(), access).unwrap();
         assert!(has("www", Access::Read) && has("www/inbox/deep", Access::Read));
         assert!(has("www/inbox/deep", Access::Log) && !has("www/public", Access::Log));

@@ -119,16 +119,19 @@ impl Plan {
             kept => kept.map_err(|error| refused("capabilities cannot be given up", &error))?,
         }
         if let Some(abi) = self.abi {
+            for Grant {
+                at, access, shown, ..
+            } in grants
+            {
+                let added = granted.add(at.as_fd(), *access, shown);
+                added.map_err(|error| refused("a path cannot be looked at", &error))?;
+            }
             let rules = grants.iter().map(|one| (one.at.as_fd(), one.access));
             let rules: Vec<_> = rules.collect();
             let beside = Beside {
                 tcp: true,
                 scopes: true,
             };
-            for (at, access) in &rules {
-                let added = granted.add(*at, *access);
-                added.map_err(|error| refused("a path cannot be looked at", &error))?;
-            }
             confine::restrict(abi, &rules, beside)
                 .map_err(|error| refused("Landlock cannot be had", &error))?;
             granted.hold();
@@ -239,7 +242,11 @@ fn is_granted(granted: &Granted, grant: &Grant) -> Result<(), StartError> {
         | Access::Write
         | Access::Remove => "service.sandbox_write",
     };
-    let what = format!("{shown} was not granted when the server went into its sandbox");
+    let what = match granted.names(shown) {
+        true => "is another one than when the server went into its sandbox, and was not granted",
+        false => "was not granted when the server went into its sandbox",
+    };
+    let what = format!("{shown} {what}");
     let cure = format!("start adieu anew, or name what is above it in {list} before");
     Err(StartError::runtime(key, what, cure))
 }

@@ -7,6 +7,7 @@
 
 use super::asked::Asked;
 use super::authority;
+use super::barred::Barred;
 use super::encoding::{self, Codings};
 use super::mime::Types;
 use super::path;
@@ -51,6 +52,8 @@ pub(super) struct Host {
     pub(super) uploads: Vec<UploadRule>,
     /// Where these stand in the configuration.
     pub(super) uploads_key: String,
+    /// Where something could not be changed.
+    pub(super) barred: Barred,
     pub(super) scripts: Vec<ScriptRule>,
     /// What holds for scripts of all sites.
     pub(super) script: ScriptConfig,
@@ -103,6 +106,7 @@ impl Host {
             bodies: site.bodies.clone(),
             uploads: site.uploads.clone(),
             uploads_key: format!("{section}.uploads"),
+            barred: Barred::default(),
             scripts: site.scripts.clone(),
             script: config.script.clone(),
             listing: site.listing,

@@ -7,6 +7,7 @@
 
 mod asked;
 mod authority;
+pub mod barred;
 #[allow(dead_code, reason = "a site asks for passwords next")]
 pub(crate) mod basic;
 mod built;
@@ -37,7 +38,7 @@ mod validators;
 mod walk;
 pub(crate) mod work;
 
-pub use reach::Reach;
+pub use reach::{Need, Reach};
 pub use script::{Body, Script, ScriptMeans};
 pub use upload::{Store, Upload};
 pub(crate) use validators::http_date;

@@ -17,12 +17,23 @@ use std::os::fd::OwnedFd;
 pub struct Reach {
     /// It, open by name alone.
     pub at: OwnedFd,
-    /// Files in it and beneath it change; else they are read.
-    pub changes: bool,
+    /// What is done beneath it.
+    pub need: Need,
     /// Where it stands in the configuration: `sites.cam.root`.
     pub key: String,
     /// Its name, for people.
     pub shown: String,
+}
+
+/// What is done beneath a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Files are read.
+    Read,
+    /// Files change.
+    Change,
+    /// That, and a directory is made.
+    Make,
 }
 
 /// Takes one; false: that is enough.
@@ -56,7 +67,7 @@ impl Host {
             let at = root.tree(self.symlinks).root.try_clone_to_owned()?;
             let read = Reach {
                 at,
-                changes: false,
+                need: Need::Read,
                 key,
                 shown: format!("{shown}/"),
             };
@@ -82,7 +93,7 @@ impl Host {
                 };
                 let changed = Reach {
                     at,
-                    changes: true,
+                    need: Need::Change,
                     key: self.uploads_key.clone(),
                     shown: rule.pattern.to_string(),
                 };
@@ -94,19 +105,22 @@ impl Host {
         Ok(true)
     }
 
-    /// The directory where uploads grow, if it is there.
+    /// The directory where uploads grow; where it is gone, the one in which it is made.
     fn reach_of_stage(&self, place: u16) -> io::Result<Option<Reach>> {
         let Some(root) = self.root_at(place) else {
             return Ok(None);
         };
-        let at = match Stage::name(root.tree(self.symlinks).root) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            at => at?,
+        let above = root.tree(self.symlinks).root;
+        let (at, need) = match Stage::name(above) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                (above.try_clone_to_owned()?, Need::Make)
+            }
+            at => (at?, Need::Change),
         };
         let root = String::from_utf8_lossy(root.canonical()).into_owned();
         Ok(Some(Reach {
             at,
-            changes: true,
+            need,
             key: self.uploads_key.clone(),
             shown: format!("{root}/{}", Stage::NAME),
         }))

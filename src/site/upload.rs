@@ -213,7 +213,10 @@ impl Host {
         let name = spot.name.as_c_str().map_err(Refusal::status)?;
         match change::remove(spot.parent.as_fd(), name) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Status::NOT_FOUND),
-            Err(error) => Err(obstacle(&error)),
+            Err(error) => {
+                self.barred.note(spot.parent.as_fd(), &error);
+                Err(obstacle(&error))
+            }
             Ok(()) => Ok(()),
         }
     }

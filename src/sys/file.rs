@@ -14,7 +14,7 @@
 )]
 
 use std::ffi::{CStr, CString};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -138,6 +138,20 @@ pub fn read_link_at(at: BorrowedFd<'_>, name: &CStr, into: &mut [u8]) -> io::Res
         // `into.len()`.
         counted(unsafe { libc::readlinkat(at.as_raw_fd(), name.as_ptr(), room, length) })
     })
+}
+
+/// The path of an open file, as the kernel knows it now: how many bytes of `into` it fills, as
+/// [`read_link_at`] does. Behind that of a file that was removed the kernel says so.
+///
+/// # Errors
+///
+/// ENOENT where nobody has mounted /proc; else as [`read_link_at`].
+pub fn path(fd: BorrowedFd<'_>, into: &mut [u8]) -> io::Result<usize> {
+    let mut name = [0; 32];
+    write!(name.as_mut_slice(), "/proc/self/fd/{}\0", fd.as_raw_fd())?;
+    let name = CStr::from_bytes_until_nul(&name).map_err(|_| invalid())?;
+    // The path begins at /, whatever it is relative to.
+    read_link_at(fd, name, into)
 }
 
 /// Bytes of a file from `offset_bytes` on, at most `into.len()`: how many, or 0 at its end. The
@@ -415,6 +429,18 @@ mod tests {
             errno(read_link_at(root.as_fd(), c"f", &mut room)),
             Some(libc::EINVAL)
         );
+    }
+
+    #[test]
+    fn the_path_of_an_open_file_is_known_also_when_it_was_moved() {
+        let dir = Dir::new();
+        std::fs::write(dir.path("f"), "x").unwrap();
+        let open = name(&dir.path("f"), 0).unwrap();
+        std::fs::rename(dir.path("f"), dir.path("g")).unwrap();
+        let mut room = [0; 4096];
+        let length = path(open.as_fd(), &mut room).unwrap();
+        let expected = dir.path("g").canonicalize().unwrap();
+        assert_eq!(&room[..length], expected.as_os_str().as_bytes());
     }
 
     #[test]

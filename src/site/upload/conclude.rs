@@ -132,7 +132,10 @@ impl Host {
         }
         let name = upload.name.as_c_str().map_err(Refusal::status)?;
         let named = stage.release(upload.number, parent, name);
-        named.map_err(|e| obstacle(&e))?;
+        named.map_err(|e| {
+            self.barred.note(parent, &e);
+            obstacle(&e)
+        })?;
         Ok(now.is_some())
     }
 
