@@ -15,17 +15,17 @@ mod common;
 use adieu::sys::confine::{self, Answer};
 use common::auth::ALICE;
 use common::auth::{Users, alice, basic, helpers, status, zombies};
-use common::child::{NOBODY, as_other, is_root, refused, told};
+use common::child::{NOBODY, Ours, as_other, is_root, refused, signal, told};
 use common::place::{Place, permit};
 use common::scripts::Site;
 use common::server::Server;
 use common::uploads::{alone, bare, content, put};
 use common::{eventually, skip};
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::os::unix::fs::symlink;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Whether the kernel has Landlock, of this ABI at least; says so if not.
@@ -87,6 +87,10 @@ impl Configured {
     }
 
     fn start(&self, text: &str, keys: &[&str]) -> Server {
+        Server::run(self.command(text, keys))
+    }
+
+    fn command(&self, text: &str, keys: &[&str]) -> Command {
         self.write(text);
         let mut command = Command::new(env!("CARGO_BIN_EXE_adieu"));
         command.args(["-p", "127.0.0.1:0", "-c"]).arg(self.file());
@@ -98,7 +102,14 @@ impl Configured {
         {
             command.args(["--set", key]);
         }
-        Server::run(command)
+        command
+    }
+
+    /// A server that logs elsewhere; what it says on the standard error stands in `err`.
+    fn start_aside(&self, text: &str, keys: &[&str]) -> Ours {
+        let mut command = self.command(text, keys);
+        command.stderr(fs::File::create(self.place.path("err")).unwrap());
+        Ours::start(command)
     }
 
     /// What it says to the `count`th reload, with this in the file.
@@ -322,6 +333,169 @@ fn logs_are_rotated_inside() {
         eventually("it was full", || text("log/access.1").contains("/third"));
         drop(server.stop());
     }
+}
+
+/// A reload that does not need a log's directory goes through, and what cannot be had is said.
+#[test]
+fn a_directory_of_logs_that_was_made_anew_stops_no_reload() {
+    const NAME: &str = "a_directory_of_logs_that_was_made_anew_stops_no_reload";
+    if !has(NAME, 1) {
+        return;
+    }
+    for keys in users() {
+        let own = Configured::new(&keys);
+        own.place.site("www/sub", "beneath");
+        let more = |format: &str| {
+            let file = |name: &str| own.place.shown(&format!("log/{name}"));
+            format!(
+                "[log]\ntarget = \"file:{}\"\naccess = \"{format}\"\naccess_target = \
+                 \"file:{}\"\n",
+                file("own"),
+                file("access")
+            )
+        };
+        let text = |root: &str, format: &str| own.site(root, &more(format));
+        let mut child = own.start_aside(&text("www", "common"), &[]);
+        let told = |name: &str| own.place.text(name).unwrap_or_default();
+        eventually("it serves", || told("log/own").contains("Landlock ABI"));
+        let hear = |name: &str, word: &str| {
+            eventually(word, || told(name).contains(word));
+            told(name)
+        };
+        // What is open can be read by another name.
+        own.place.directory("kept");
+        for name in ["own", "access"] {
+            let (from, to) = (format!("log/{name}"), format!("kept/{name}"));
+            fs::hard_link(own.place.path(&from), own.place.path(&to)).unwrap();
+        }
+        fs::remove_dir_all(own.place.path("log")).unwrap();
+        own.place.directory("log");
+        permit(&own.place.path("log"), 0o777);
+        let why = "is another one than when the server went into its sandbox, and was not granted; \
+                   start adieu anew, or name what is above it in service.sandbox_write before";
+        let log = own.place.shown("log");
+        let line = |key: &str| {
+            let what = "not opened anew, the one that is open goes on: Permission denied";
+            format!("{key}: {what} (os error 13); {log} {why}")
+        };
+        let count = |name: &str, word: &str| told(name).matches(word).count();
+        signal(child.0.id(), "USR1");
+        hear("kept/own", &line("log.access_target"));
+        assert_eq!(count("kept/own", &line("log.target")), 1);
+        // The first is said where it can be heard, too.
+        assert_eq!(count("err", &line("log.target")), 1, "{}", told("err"));
+        own.write(&text("www/sub", "common"));
+        signal(child.0.id(), "HUP");
+        hear("kept/own", "reloaded: site.root");
+        assert_eq!(count("kept/own", &line("log.access_target")), 2);
+        // Where one must be opened there is no other way.
+        own.write(&text("www/sub", "json"));
+        signal(child.0.id(), "HUP");
+        let what =
+            format!("not reloaded, the old configuration goes on: log.access_target: {log} ");
+        hear("kept/own", &(what + why));
+        own.write(&text("www/sub", "off"));
+        signal(child.0.id(), "HUP");
+        hear("kept/own", "reloaded: log.access\n");
+        signal(child.0.id(), "TERM");
+        assert_eq!(child.ends().code(), Some(0));
+    }
+}
+
+/// A new FIFO at this path, open for its reader, who waits for nobody.
+fn fifo(path: &Path) -> fs::File {
+    let made = Command::new("mkfifo").arg(path).status();
+    assert!(made.unwrap().success());
+    permit(path, 0o666);
+    let mut options = fs::OpenOptions::new();
+    // Open for both sides it never ends.
+    let options = options.read(true).write(true);
+    options.custom_flags(libc::O_NONBLOCK).open(path).unwrap()
+}
+
+#[test]
+fn a_fifo_that_its_reader_makes_anew_is_opened_again() {
+    const NAME: &str = "a_fifo_that_its_reader_makes_anew_is_opened_again";
+    if !has(NAME, 1) {
+        return;
+    }
+    for keys in users() {
+        let own = Configured::new(&keys);
+        let path = own.place.path("log/fifo");
+        let mut reader = fifo(&path);
+        let target = format!("log.access_target=file:{}", path.display());
+        let server = own.start(&own.site("www", ""), &["log.access=common", &target]);
+        let heard = |reader: &mut fs::File, word: &str| {
+            let mut text = String::new();
+            eventually(word, || {
+                let _ = reader.read_to_string(&mut text);
+                text.contains(word)
+            });
+        };
+        page(&server, "/first");
+        heard(&mut reader, "/first");
+        drop(reader);
+        fs::remove_file(&path).unwrap();
+        let mut reader = fifo(&path);
+        page(&server, "/second");
+        eventually("it is missed", || {
+            page(&server, "/third");
+            server.said(|line| line.contains("the access log is not there: Broken pipe")) == 1
+        });
+        heard(&mut reader, "/third");
+        // It is read by its path alone: nothing can be made beside it.
+        drop(reader);
+        fs::remove_file(&path).unwrap();
+        fs::remove_dir(own.place.path("log")).unwrap();
+        own.place.directory("log");
+        let reader = fifo(&path);
+        let why = "the access log is not there: Permission denied (os error 13); if it was made \
+                   anew after the server went into its sandbox, start adieu anew";
+        let said = |line: &str| line.ends_with(why);
+        eventually("it is denied", || {
+            page(&server, "/fourth");
+            server.said(said) == 1
+        });
+        for _ in 0..500 {
+            page(&server, &format!("/{}", "x".repeat(200)));
+        }
+        drop(reader);
+        assert_eq!(server.said(said), 1);
+        assert!(server.stop().counter("access-dropped") > 0);
+    }
+}
+
+/// What the log cannot tell of itself is said on the standard error.
+#[test]
+fn a_log_that_is_denied_is_told_aside() {
+    const NAME: &str = "a_log_that_is_denied_is_told_aside";
+    if !has(NAME, 1) {
+        return;
+    }
+    let own = Configured::new(&[]);
+    let path = own.place.path("log/fifo");
+    let reader = fifo(&path);
+    let target = format!("log.target=file:{}", path.display());
+    let mut child = own.start_aside(&own.site("www", ""), &[&target]);
+    let mut text = String::new();
+    eventually("it serves", || {
+        let _ = (&reader).read_to_string(&mut text);
+        text.contains("Landlock ABI")
+    });
+    drop(reader);
+    fs::remove_dir_all(own.place.path("log")).unwrap();
+    own.place.directory("log");
+    let reader = fifo(&path);
+    let told = || own.place.text("err").unwrap_or_default();
+    let line = "warning: log.target is not there: Permission denied (os error 13); if it was made";
+    eventually(line, || {
+        signal(child.0.id(), "USR1");
+        told().contains(line)
+    });
+    assert_eq!(told().matches(line).count(), 1);
+    drop(reader);
+    signal(child.0.id(), "TERM");
+    assert_eq!(child.ends().code(), Some(0));
 }
 
 #[test]

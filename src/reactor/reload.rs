@@ -12,13 +12,14 @@ use super::Reactor;
 use super::net::Net;
 use super::scripts::start_starter;
 use super::verdicts::start_helper;
-use crate::config::{Changes, Config, StartError, changed};
+use crate::config::{AccessFormat, Changes, Config, StartError, changed};
 use crate::helper::Helper;
 use crate::report::access::Access;
 use crate::report::sink;
-use crate::sandbox;
+use crate::sandbox::{self, Logs};
 use crate::script::Starter;
 use crate::site::Site;
+use std::io;
 use std::rc::Rc;
 
 /// Reads the configuration once more, as the start did.
@@ -113,10 +114,24 @@ impl<N: Net> Reactor<N> {
     /// Opens log files anew: somebody has moved them away. One that cannot be had stays as it is.
     pub(super) fn reopen_logs(&mut self) {
         if let Err(error) = sink::reopen() {
-            log::warn!("log.target: not opened anew: {error}");
+            let line = self.not_reopened("log.target", &error, [true, false]);
+            log::warn!("{line}");
+            // That may be a file which nobody looks at any more.
+            sink::aside(&line);
         }
         if let Err(error) = self.reopen_access() {
-            log::warn!("log.access_target: not opened anew: {error}");
+            let line = self.not_reopened("log.access_target", &error, [false, true]);
+            log::warn!("{line}");
+        }
+    }
+
+    /// What is said of this log, which is not opened anew because of an error.
+    fn not_reopened(&self, key: &str, error: &io::Error, log: Logs) -> String {
+        let line = format!("{key}: not opened anew, the one that is open goes on: {error}");
+        let granted = &self.confined.granted;
+        match sandbox::BUILT.then(|| sandbox::look_at_logs(granted, &self.config, log)) {
+            Some(Err(StartError { what, cure, .. })) => format!("{line}; {what}; {cure}"),
+            Some(Ok(())) | None => line,
         }
     }
 
@@ -131,8 +146,11 @@ impl<N: Net> Reactor<N> {
         // What was checked together need not be sound beside the old values.
         config.verify()?;
         let differs = |start| changes.reload.iter().any(|key| key.name.starts_with(start));
+        let opens_access = differs("log.access") && config.access != AccessFormat::Off;
         if sandbox::BUILT && self.confined.granted.is_held() {
-            sandbox::look(&self.confined.granted, &config, &Site::check(&config)?)?;
+            let opened = [differs("log.target"), opens_access];
+            let site = Site::check(&config)?;
+            sandbox::look(&self.confined.granted, &config, &site, opened)?;
         }
         let site = Site::new(&config)?;
         let access = match differs("log.access") {

@@ -308,8 +308,7 @@ impl Access {
 /// One flush; what is amiss is a warning.
 fn write_out(target: &mut Target, ring: &mut Ring) {
     if let Some(trouble) = target.flush(ring) {
-        let what = trouble.what;
-        log::warn!("the access log {what}: {}", trouble.error);
+        log::warn!("the access log {trouble}");
     }
 }
 

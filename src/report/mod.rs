@@ -15,5 +15,6 @@ pub mod sink;
 mod stamp;
 pub mod status;
 mod target;
+mod trouble;
 
 pub use form::Asked;

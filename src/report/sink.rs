@@ -10,6 +10,7 @@ use super::line::{LINE_BYTES, Line};
 use super::ring::Ring;
 use super::stamp::Stamps;
 use super::target::{Facility, Target};
+use super::trouble::Trouble;
 use crate::config::{Config, LogTarget, StartError};
 use crate::connection::time::plausible;
 use crate::sys::clock;
@@ -227,9 +228,12 @@ impl Sink {
             return;
         };
         if let Some(Outlet { ring, target, .. }) = guard.as_mut() {
-            // There is nobody left to tell of a trouble.
-            let _ = target.flush(ring);
+            let trouble = target.flush(ring);
             self.pending.store(!ring.is_empty(), ORDER);
+            // The log itself cannot tell. What may come by itself is not worth a word elsewhere.
+            if let Some(trouble) = trouble.filter(Trouble::is_denied) {
+                aside(&format_args!("log.target {trouble}"));
+            }
         }
     }
 }

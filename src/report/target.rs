@@ -7,6 +7,7 @@
 //! most once in [`REVIVE_MS`], one that fails once in [`REST_MS`].
 
 use super::ring::Ring;
+use super::trouble::Trouble;
 use crate::config::LogTarget;
 use crate::connection::time::Ms;
 use crate::sys::file::{self, Kind};
@@ -60,15 +61,10 @@ pub(super) struct Target {
     rests_until: Ms,
     /// The trouble was told.
     told: bool,
+    /// It may not be opened, and that was told.
+    denied: bool,
     /// A datagram in the making.
     datagram: Vec<u8>,
-}
-
-/// What went wrong, for the operator.
-#[derive(Debug)]
-pub(super) struct Trouble {
-    pub(super) what: &'static str,
-    pub(super) error: io::Error,
 }
 
 impl Target {
@@ -105,6 +101,7 @@ impl Target {
             torn: false,
             rests_until: Ms(0),
             told: false,
+            denied: false,
             datagram,
         })
     }
@@ -134,6 +131,7 @@ impl Target {
         self.leave(ring);
         self.way = way;
         self.rests_until = Ms(0);
+        self.denied = false;
     }
 
     /// Writes what the target takes now. What is amiss is said once, until it works again.
@@ -233,7 +231,9 @@ impl Target {
             Err(error) => {
                 self.rest(REVIVE_MS);
                 let told = std::mem::replace(&mut self.told, true);
-                if !told {
+                // A reader that is not there has been told; that the next one never comes has not.
+                let denied = error.kind() == ErrorKind::PermissionDenied && !self.denied;
+                if !told || denied {
                     return Err(self.gone(error));
                 }
             }
@@ -245,8 +245,12 @@ impl Target {
         self.way = Way::Gone;
         self.rest(REVIVE_MS);
         self.told = false;
-        let what = "is not there";
-        Trouble { what, error }
+        let trouble = Trouble {
+            what: "is not there",
+            error,
+        };
+        self.denied |= trouble.is_denied();
+        trouble
     }
 
     /// The file is full: it gets its second name, and a new one is begun. Somebody else's file,

@@ -9,6 +9,7 @@
 //! | roots and aliases | beneath them | read |
 //! | paths of uploads, unfinished ones | beneath them | read, made, written, renamed, removed |
 //! | files of logs | in and beneath their directory | made, written, renamed, removed |
+//! | logs that are FIFOs | beneath their directory, if that is its own | written |
 //! | the configuration file | in and beneath its directory, unless that is / | read |
 //! | everything, with a chroot | beneath its / | read |
 //! | the pidfile | in its directory, if that is its own | removed |
@@ -20,6 +21,7 @@ use crate::site::{Need, Site};
 use crate::sys::confine::{self, Access};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 /// One of them.
@@ -34,13 +36,17 @@ pub struct Grant {
     pub(super) shown: String,
 }
 
-/// Gives `each` what `config` with these sites needs and a reload may change, one by one.
+/// Which logs are meant: that of the server itself, that of requests.
+pub type Logs = [bool; 2];
+
+/// Gives `each` what `config` with these sites and logs needs and a reload may change, one by one.
 ///
 /// # Errors
 /// Directories cannot be opened once more; those of `each`.
 pub(super) fn of(
     config: &Config,
     site: &Site,
+    logs: Logs,
     each: &mut dyn FnMut(Grant) -> Result<(), StartError>,
 ) -> Result<(), StartError> {
     let mut refused = Ok(());
@@ -59,15 +65,21 @@ pub(super) fn of(
     });
     refused?;
     reached.map_err(|error| unseen("site.root", &error))?;
-    for (key, word) in [
+    of_logs(config, logs).try_for_each(each)
+}
+
+/// What these logs need.
+pub(super) fn of_logs(config: &Config, logs: Logs) -> impl Iterator<Item = Grant> {
+    let words = [
         ("log.target", &config.log_target),
         ("log.access_target", &config.access_target),
-    ] {
-        if let Some(LogTarget::File(path)) = LogTarget::parse(word) {
-            of_log(key, &path).try_for_each(&mut *each)?;
-        }
-    }
-    Ok(())
+    ];
+    let meant = words.into_iter().zip(logs).filter(|(_, meant)| *meant);
+    let files = meant.filter_map(|((key, word), _)| match LogTarget::parse(word) {
+        Some(LogTarget::File(path)) => Some((key, path)),
+        Some(LogTarget::Stderr | LogTarget::Stdout | LogTarget::Syslog(_)) | None => None,
+    });
+    files.flat_map(|(key, path)| of_log(key, &path))
 }
 
 /// That, and what holds from the start to the end; `file`: where the configuration was read.
@@ -80,7 +92,7 @@ pub fn at_start(
     file: Option<&Path>,
 ) -> Result<Vec<Grant>, StartError> {
     let mut all = Vec::new();
-    of(config, site, &mut |grant| {
+    of(config, site, [true; 2], &mut |grant| {
         all.push(grant);
         Ok(())
     })?;
@@ -91,7 +103,7 @@ pub fn at_start(
         // That is the limit already, and a reload finds all that lies beneath.
         all.extend(named(Path::new("/"), Access::Read, "service.chroot"));
     }
-    if let Some(directory) = own_directory(&config.service.pidfile) {
+    if let Some(directory) = own_directory(Path::new(&config.service.pidfile)) {
         all.extend(named(&directory, Access::Remove, "service.pidfile"));
     }
     all.extend(of_lists(config)?);
@@ -136,12 +148,15 @@ fn follows(config: &Config) -> bool {
 }
 
 /// A file is made anew, and one that is full gets a second name beside it; where its name is a
-/// link, that happens where it leads to. What is no file, such as a FIFO, is opened again; an
-/// unnamed pipe (/dev/stdout) is on no file system, and nobody is kept from it. / and /dev are not
-/// given away for a file in them: there the file alone is.
-fn of_log(key: &str, path: &Path) -> impl Iterator<Item = Grant> {
-    let is_special = |meta: std::fs::Metadata| !meta.is_file() && !meta.is_dir();
-    let is_special = path.metadata().is_ok_and(is_special);
+/// link, that happens where it leads to. A FIFO is made anew by who reads it, so where it has a
+/// directory of its own everything in that can be written, but nothing made. Another one and a
+/// device are opened again as they are; an unnamed pipe (/dev/stdout) is on no file system, and
+/// nobody is kept from it. / and /dev are not given away for a file in them: there the file alone
+/// is.
+fn of_log(key: &'static str, path: &Path) -> impl Iterator<Item = Grant> + use<> {
+    let kind = path.metadata().map(|meta| meta.file_type());
+    let is_fifo = kind.as_ref().is_ok_and(FileTypeExt::is_fifo);
+    let is_special = kind.is_ok_and(|kind| !kind.is_file() && !kind.is_dir());
     let led_to = path.canonicalize();
     let is_unnamed = is_special && led_to.is_err();
     let both = [Some(path.to_owned()), led_to.ok()];
@@ -150,6 +165,10 @@ fn of_log(key: &str, path: &Path) -> impl Iterator<Item = Grant> {
         let is_alone = is_special || directory == Path::new("/") || directory.starts_with("/dev");
         match is_alone {
             true if is_unnamed => None,
+            true if is_fifo && !directory.starts_with("/dev") => {
+                let own = own_directory(&path);
+                named(own.as_ref().unwrap_or(&path), Access::Write, key)
+            }
             true => named(&path, Access::Write, key),
             false => named(directory, Access::Log, key),
         }
@@ -169,9 +188,9 @@ fn of_configuration(file: &Path) -> impl Iterator<Item = Grant> {
 
 /// The directory of this file, unless it is one that others use, too: such as /run or /tmp, which
 /// have one name.
-fn own_directory(path: &str) -> Option<PathBuf> {
-    let path = Some(path).filter(|path| !path.is_empty())?;
-    let directory = above(Path::new(path)).canonicalize().ok()?;
+fn own_directory(path: &Path) -> Option<PathBuf> {
+    let path = Some(path).filter(|path| *path != Path::new(""))?;
+    let directory = above(path).canonicalize().ok()?;
     // The first is the root directory.
     (directory.components().count() > 2).then_some(directory)
 }
@@ -375,14 +394,14 @@ mod tests {
 
     #[test]
     fn what_others_use_too_is_not_granted_for_a_file() {
-        assert_eq!(own_directory(""), None);
+        assert_eq!(own_directory(Path::new("")), None);
         for path in [
             "/adieu.pid",
             "/run/adieu.pid",
             "/tmp/adieu.pid",
             "/nowhere/at/all/x",
         ] {
-            assert_eq!(own_directory(path), None, "{path}");
+            assert_eq!(own_directory(Path::new(path)), None, "{path}");
         }
         assert!(of_configuration(Path::new("/etc")).all(|grant| grant.shown == "/etc"));
         // A device is opened again as it is.
@@ -391,6 +410,32 @@ mod tests {
             (last.shown.as_str(), last.access),
             ("/dev/null", Access::Write)
         );
+    }
+
+    #[test]
+    fn a_fifo_has_its_directory_where_that_is_its_own() {
+        let folder = Folder::new();
+        let fifo = |path: &Path| {
+            let made = std::process::Command::new("mkfifo").arg(path).status();
+            assert!(made.unwrap().success());
+        };
+        let granted = |path: &Path| -> Vec<_> {
+            let all = of_log("log.target", path).map(|grant| (grant.shown, grant.access));
+            all.collect()
+        };
+        let shown = |path: PathBuf| (path.display().to_string(), Access::Write);
+        let path = folder.at("log/fifo");
+        fifo(&path);
+        assert_eq!(
+            granted(&path),
+            [shown(folder.at("log")), shown(folder.at("log"))]
+        );
+        // Others write to /tmp as well.
+        let path = PathBuf::from(format!("/tmp/adieu-fifo-{}", std::process::id()));
+        fifo(&path);
+        let all = granted(&path);
+        fs::remove_file(&path).unwrap();
+        assert_eq!(all, [shown(path.clone()), shown(path)]);
     }
 
     #[test]

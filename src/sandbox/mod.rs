@@ -12,7 +12,7 @@ mod granted;
 pub mod grants;
 
 pub use granted::Granted;
-pub use grants::Grant;
+pub use grants::{Grant, Logs};
 
 use crate::config::{Config, Sandbox as Mode, StartError};
 use crate::script::Confinement;
@@ -211,15 +211,34 @@ pub fn of_scripts(config: &Config, answer: Answer) -> Result<Confinement, StartE
     })
 }
 
-/// Looks whether what a new configuration needs was granted.
+/// Looks whether what a new configuration needs was granted. A log that is open needs nothing, so
+/// only those are looked at that will be opened.
 ///
 /// # Errors
 /// Something was not: key, path and cure.
-pub fn look(granted: &Granted, config: &Config, site: &Site) -> Result<(), StartError> {
+pub fn look(
+    granted: &Granted,
+    config: &Config,
+    site: &Site,
+    opened: Logs,
+) -> Result<(), StartError> {
     if !granted.is_held() {
         return Ok(());
     }
-    grants::of(config, site, &mut |grant| is_granted(granted, &grant))
+    grants::of(config, site, opened, &mut |grant| {
+        is_granted(granted, &grant)
+    })
+}
+
+/// Looks whether what these logs need was granted.
+///
+/// # Errors
+/// As [`look`].
+pub fn look_at_logs(granted: &Granted, config: &Config, logs: Logs) -> Result<(), StartError> {
+    if !granted.is_held() {
+        return Ok(());
+    }
+    grants::of_logs(config, logs).try_for_each(|grant| is_granted(granted, &grant))
 }
 
 fn is_granted(granted: &Granted, grant: &Grant) -> Result<(), StartError> {
