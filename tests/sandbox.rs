@@ -335,6 +335,71 @@ fn logs_are_rotated_inside() {
     }
 }
 
+#[test]
+fn a_configuration_that_was_switched_is_refused_with_the_cure() {
+    const NAME: &str = "a_configuration_that_was_switched_is_refused_with_the_cure";
+    if !has(NAME, 1) {
+        return;
+    }
+    for keys in users() {
+        let own = Configured::new(&keys);
+        let text = own.site("www", "");
+        for release in ["release-1", "release-2"] {
+            own.place.directory(release);
+            own.place
+                .file(&format!("{release}/adieu.toml"), text.as_bytes());
+        }
+        let current = own.place.path("current");
+        symlink("release-1", &current).unwrap();
+        let start = |more: &[&str]| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_adieu"));
+            let file = current.join("adieu.toml");
+            command.args(["-p", "127.0.0.1:0", "-c"]).arg(file);
+            for key in own
+                .keys
+                .iter()
+                .map(String::as_str)
+                .chain(more.iter().copied())
+            {
+                command.args(["--set", key]);
+            }
+            Server::run(command)
+        };
+        let switch = |to: &str| {
+            fs::remove_file(&current).unwrap();
+            symlink(to, &current).unwrap();
+        };
+        let server = start(&[]);
+        switch("release-2");
+        server.signal("HUP");
+        let line = server.line(1, |line| line.contains(" not reloaded, "));
+        let second = fs::canonicalize(own.place.path("release-2")).unwrap();
+        let what = format!(
+            "/current/adieu.toml: cannot read it: Permission denied (os error 13); {} was not \
+             granted when the server went into its sandbox; start adieu anew, or name what is above \
+             it in service.sandbox_read before",
+            second.display()
+        );
+        assert!(line.ends_with(&what), "{line}");
+        // What is wrong with a file that can be read has nothing to do with it.
+        switch("release-1");
+        own.place.file("release-1/adieu.toml", b"[sit");
+        server.signal("HUP");
+        let line = server.line(2, |line| line.contains(" not reloaded, "));
+        assert!(!line.contains("sandbox"), "{line}");
+        drop(server.stop());
+        own.place.file("release-1/adieu.toml", text.as_bytes());
+        let server = start(&[&format!(
+            "service.sandbox_read={}",
+            own.place.root().display()
+        )]);
+        switch("release-2");
+        server.signal("HUP");
+        server.says("adieu: reloaded: ");
+        drop(server.stop());
+    }
+}
+
 /// A reload that does not need a log's directory goes through, and what cannot be had is said.
 #[test]
 fn a_directory_of_logs_that_was_made_anew_stops_no_reload() {

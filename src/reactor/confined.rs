@@ -9,11 +9,12 @@ use crate::config::StartError;
 use crate::connection::Taken;
 use crate::connection::time::Ms;
 use crate::maker::Maker;
-use crate::sandbox::Granted;
+use crate::sandbox::{self, Granted};
 use crate::script::Confinement;
 use crate::site::barred::BARRED;
 use crate::sys::file;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
 
 /// How often it is told that uploads are kept from a directory, ms.
 const BARRED_MS: u32 = 10_000;
@@ -30,6 +31,8 @@ pub(super) const MAKER_CURE: &str = "start adieu anew, which then does so before
 #[derive(Debug)]
 pub(super) struct Confined {
     pub(super) granted: Granted,
+    /// Where the configuration is read.
+    file: Option<PathBuf>,
     pub(super) maker: Maker,
     /// It could not, and that was told.
     told: bool,
@@ -42,6 +45,7 @@ impl Default for Confined {
     fn default() -> Self {
         Self {
             granted: Granted::default(),
+            file: None,
             maker: Maker::Ourselves(Confinement::default()),
             told: false,
             barred_told: Ms(0),
@@ -50,6 +54,14 @@ impl Default for Confined {
 }
 
 impl Confined {
+    /// Why the configuration was not read again, with the sandbox's part in it.
+    pub(super) fn explain(&self, error: StartError) -> StartError {
+        match &self.file {
+            Some(file) if sandbox::BUILT => sandbox::explain(&self.granted, file, error),
+            Some(_) | None => error,
+        }
+    }
+
     /// A process was started after all.
     pub(super) fn made(&mut self) {
         self.told = false;
@@ -102,8 +114,10 @@ impl<N: Net> Reactor<N> {
         self
     }
 
-    /// The process is in its sandbox, where this was granted.
-    pub fn confine(&mut self, granted: Granted) {
+    /// The process is in its sandbox, where this was granted; `file`: where the configuration is
+    /// read again.
+    pub fn confine(&mut self, granted: Granted, file: Option<&Path>) {
         self.confined.granted = granted;
+        self.confined.file = file.map(Path::to_owned);
     }
 }

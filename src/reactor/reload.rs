@@ -90,7 +90,8 @@ impl<N: Net> Reactor<N> {
             return;
         };
         self.herald.reloading();
-        let outcome = reread().and_then(|new| self.take(new));
+        let read = reread().map_err(|error| self.confined.explain(error));
+        let outcome = read.and_then(|new| self.take(new));
         let now = self.net.now();
         self.herald.ready(now);
         match outcome {

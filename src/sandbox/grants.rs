@@ -177,7 +177,7 @@ fn of_log(key: &'static str, path: &Path) -> impl Iterator<Item = Grant> + use<>
 
 /// Editors put another file into its place, so its directory is read; and where it is a link, that
 /// of what it leads to. / is everything: there the file alone is.
-fn of_configuration(file: &Path) -> impl Iterator<Item = Grant> {
+pub(super) fn of_configuration(file: &Path) -> impl Iterator<Item = Grant> {
     let led_to = file.canonicalize().ok();
     let both = [Some(file.to_owned()), led_to].into_iter().flatten();
     both.filter_map(|path| match above(&path).canonicalize() {

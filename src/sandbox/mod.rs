@@ -22,7 +22,7 @@ use crate::sys::confine::{self, ABI_RENAMES, ABI_SCOPES, ABI_TCP, Access, Answer
 use std::fmt::Write as _;
 use std::io;
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// This build has it.
 pub const BUILT: bool = confine::BUILT;
@@ -239,6 +239,24 @@ pub fn look_at_logs(granted: &Granted, config: &Config, logs: Logs) -> Result<()
         return Ok(());
     }
     grants::of_logs(config, logs).try_for_each(|grant| is_granted(granted, &grant))
+}
+
+/// Looks whether the configuration file can be read again; if not, that is said of `error`, which
+/// came of it.
+#[must_use]
+pub fn explain(granted: &Granted, file: &Path, error: StartError) -> StartError {
+    if !granted.is_held() {
+        return error;
+    }
+    let mut needed = grants::of_configuration(file);
+    match needed.try_for_each(|grant| is_granted(granted, &grant)) {
+        Ok(()) => error,
+        Err(StartError { what, cure, .. }) => StartError {
+            what: format!("{}; {what}", error.what).into(),
+            cure,
+            ..error
+        },
+    }
 }
 
 fn is_granted(granted: &Granted, grant: &Grant) -> Result<(), StartError> {

@@ -137,7 +137,7 @@ fn run(
     reactor.log_accesses(access);
     employ(&mut reactor, helper, starter);
     if let Some(plan) = &mut plan {
-        reactor.confine(plan.enter(&grants)?);
+        reactor.confine(plan.enter(&grants)?, file);
     }
     drop(grants);
     if let Some(predecessor) = predecessor {
