@@ -15,7 +15,7 @@ mod common;
 use adieu::sys::confine::{self, Answer};
 use common::auth::ALICE;
 use common::auth::{Users, alice, basic, helpers, status, zombies};
-use common::child::{NOBODY, Ours, as_other, is_root, refused, signal, told};
+use common::child::{NOBODY, Ours, as_other, by, is_root, refused, signal, told};
 use common::place::{Place, permit};
 use common::scripts::Site;
 use common::server::Server;
@@ -190,6 +190,51 @@ fn what_was_given_up_is_seen_from_outside() {
         drop(server.stop());
         let server = own.start(&own.site("www", ""), &["service.sandbox=off"]);
         assert_eq!(told(server.pid(), "status", "NoNewPrivs:"), ["0"]);
+        drop(server.stop());
+    }
+}
+
+/// As an init gives it to a user (AmbientCapabilities= of systemd).
+#[test]
+fn a_capability_for_files_stays_with_the_user_who_has_it() {
+    const NAME: &str = "a_capability_for_files_stays_with_the_user_who_has_it";
+    if !is_root() || !has(NAME, 1) {
+        return skip(NAME, "another user with a capability needs root");
+    }
+    if Command::new("setpriv").arg("--version").output().is_err() {
+        return skip(NAME, "there is no setpriv");
+    }
+    let place = Place::new();
+    let root = place.site("www", "one");
+    place.file("www/secret", b"secret");
+    permit(&place.path("www/secret"), 0o600);
+    let (user, group) = (format!("--reuid={NOBODY}"), format!("--regid={NOBODY}"));
+    let who = ["setpriv", &user, &group, "--clear-groups"];
+    let owner = format!("service.user={NOBODY}:{NOBODY}");
+    for (caps, keys, set, status, left) in [
+        ("-all", &[][..], 0, 403, ""),
+        ("+dac_read_search", &[], 4, 200, " but CAP_DAC_READ_SEARCH"),
+        (
+            "+dac_read_search",
+            &[&*owner],
+            4,
+            200,
+            " but CAP_DAC_READ_SEARCH",
+        ),
+        ("+net_bind_service", &[], 0, 403, ""),
+    ] {
+        let inherited = format!("--inh-caps={caps}");
+        let ambient = format!("--ambient-caps={caps}");
+        let words: Vec<&str> = who.into_iter().chain([&*inherited, &*ambient]).collect();
+        let server = Server::run(by(&words, &Server::command("127.0.0.1:0", &root, keys)));
+        for name in ["CapEff:", "CapPrm:"] {
+            let held = told(server.pid(), "status", name).concat();
+            assert_eq!(held, format!("{set:016x}"), "{name} {caps} {keys:?}");
+        }
+        assert_eq!(page(&server, "/secret").0, status, "{caps} {keys:?}");
+        let line = server.line(1, |line| line.contains("service.sandbox: "));
+        let end = format!(", no new privileges, no capabilities{left}");
+        assert!(line.ends_with(&end), "{line}");
         drop(server.stop());
     }
 }

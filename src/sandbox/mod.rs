@@ -35,8 +35,10 @@ pub struct Plan {
     /// Why it is not.
     without: String,
     required: bool,
-    /// What root keeps.
+    /// What is kept, as far as it is there.
     kept: Capabilities,
+    /// What was left of it.
+    left: Capabilities,
     /// Links may lead out of a root, and nothing is granted there.
     narrow: bool,
     /// What it had besides `kept` it still has: a filter of system calls forbids to give it up.
@@ -45,15 +47,11 @@ pub struct Plan {
 
 impl Plan {
     /// What is to be given up by this configuration on a kernel that answers so, for a server that
-    /// is root for good or is not; `None`: nothing.
+    /// stays who it is or becomes somebody else; `None`: nothing.
     ///
     /// # Errors
     /// The kernel lacks what is required.
-    pub fn of(
-        config: &Config,
-        answer: Answer,
-        stays_root: bool,
-    ) -> Result<Option<Self>, StartError> {
+    pub fn of(config: &Config, answer: Answer, stays: bool) -> Result<Option<Self>, StartError> {
         let required = match config.service.sandbox {
             Mode::Off => return Ok(None),
             Mode::On if !BUILT || answer == Answer::NotBuilt => return Ok(None),
@@ -80,10 +78,11 @@ impl Plan {
             abi,
             without,
             required,
-            kept: match stays_root {
+            kept: match stays {
                 true => Capabilities::FILES,
                 false => Capabilities::NONE,
             },
+            left: Capabilities::NONE,
             narrow: abi.is_some() && grants::lacks_targets(config),
             stays: false,
         }))
@@ -118,6 +117,8 @@ impl Plan {
             Err(error) if is_forbidden(&error) && !self.required => self.stays = true,
             kept => kept.map_err(|error| refused("capabilities cannot be given up", &error))?,
         }
+        // What cannot be looked at was looked at by the step before.
+        self.left = capability::permitted().unwrap_or_default();
         if let Some(abi) = self.abi {
             for Grant {
                 at, access, shown, ..
@@ -168,13 +169,15 @@ impl Plan {
                 line.push(')');
             }
         }
-        line.push_str(match self.kept {
-            _ if self.stays => {
+        line.push_str(match self.stays {
+            true => {
                 ", no new privileges; capabilities stay, for a filter of system calls hides capset"
             }
-            Capabilities::NONE => ", no new privileges, no capabilities",
-            _ => ", no new privileges, of root's capabilities those for files",
+            false => ", no new privileges, no capabilities",
         });
+        if !self.stays && self.left != Capabilities::NONE {
+            let _ = write!(line, " but {}", self.left);
+        }
         if self.narrow {
             line.push_str(
                 "; links out of a root lead where service.sandbox_read names, and no further",
@@ -408,11 +411,11 @@ mod tests {
         let plan = Plan::of(&follows, Answer::Abi(6), false).unwrap();
         assert!(plan.unwrap().line().ends_with("names, and no further"));
         let root = Plan::of(&config(Mode::On, false), Answer::Abi(6), true).unwrap();
-        assert!(
-            root.unwrap()
-                .line()
-                .ends_with("of root's capabilities those for files")
-        );
+        let mut root = root.unwrap();
+        assert!(root.line().ends_with(rest));
+        root.left = Capabilities::FILES;
+        let all = "CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER";
+        assert!(root.line().ends_with(&format!("{rest} but {all}")));
     }
 
     #[test]

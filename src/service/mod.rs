@@ -176,11 +176,8 @@ fn announce(announcement: &str, plan: Option<&Plan>) {
 fn outside(config: &Config, user: Option<Ids>) -> Result<(Option<Plan>, Maker), StartError> {
     let answer = confine::ask();
     let confinement = sandbox::of_scripts(config, answer)?;
-    let stays_root = match user {
-        Some(Ids { uid, .. }) => uid == 0,
-        None => privilege::is_root(),
-    };
-    let plan = Plan::of(config, answer, stays_root)?.filter(|_| sandbox::BUILT);
+    let stays = user.is_none_or(|Ids { uid, .. }| uid == 0 || uid == privilege::real_user());
+    let plan = Plan::of(config, answer, stays)?.filter(|_| sandbox::BUILT);
     let Some(plan) = plan else {
         return Ok((None, Maker::Ourselves(confinement)));
     };

@@ -7,6 +7,7 @@
 //! kernel has said so. The calls change the calling thread: the process has one.
 #![allow(unsafe_code, reason = "capget(2), capset(2), prctl(2)")]
 
+use std::fmt;
 use std::io;
 
 use libc::{c_int, c_ulong};
@@ -30,6 +31,23 @@ impl Capabilities {
             .unwrap_or(0)
             & 1
             == 1
+    }
+}
+
+impl fmt::Display for Capabilities {
+    /// Names of those that can be left; numbers of others.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let own = (0..COUNT_MAX).filter(|number| self.has(*number));
+        for (at, number) in own.enumerate() {
+            let gap = if at == 0 { "" } else { ", " };
+            match number {
+                1 => write!(f, "{gap}CAP_DAC_OVERRIDE")?,
+                2 => write!(f, "{gap}CAP_DAC_READ_SEARCH")?,
+                3 => write!(f, "{gap}CAP_FOWNER")?,
+                other => write!(f, "{gap}{other}")?,
+            }
+        }
+        Ok(())
     }
 }
 
@@ -180,5 +198,8 @@ mod tests {
         assert!(Capabilities::FILES.has(1) && Capabilities::FILES.has(3));
         assert!(!Capabilities::FILES.has(0) && !Capabilities::FILES.has(64));
         assert_eq!(halves(Capabilities(1 << 33 | 1)), [1, 2]);
+        let shown = Capabilities(1 << 40 | 1 << 2).to_string();
+        assert_eq!(shown, "CAP_DAC_READ_SEARCH, 40");
+        assert_eq!(Capabilities::NONE.to_string(), "");
     }
 }
