@@ -421,8 +421,8 @@ fn a_configuration_that_was_switched_is_refused_with_the_cure() {
         let second = fs::canonicalize(own.place.path("release-2")).unwrap();
         let what = format!(
             "/current/adieu.toml: cannot read it: Permission denied (os error 13); {} was not \
-             granted when the server went into its sandbox; start adieu anew, or name what is above \
-             it in service.sandbox_read before",
+             granted when the server went into its sandbox; start adieu anew, or name what is \
+             above it in service.sandbox_read before",
             second.display()
         );
         assert!(line.ends_with(&what), "{line}");
@@ -714,6 +714,25 @@ fn what_permissions_refuse_is_not_said_of_the_sandbox() {
     // Another's file, in a directory where everybody removes only his own.
     assert_eq!(alone(&server, &bare("DELETE", "/inbox/b", "")).status, 403);
     server.stop().never_said("site.uploads: ");
+}
+
+/// The starter does more than to start scripts.
+#[test]
+fn the_first_file_to_be_waited_for_takes_a_start_and_is_refused_by_its_key() {
+    const NAME: &str = "the_first_file_to_be_waited_for_takes_a_start_and_is_refused_by_its_key";
+    if !has(NAME, confine::ABI_RENAMES) {
+        return;
+    }
+    let own = Configured::new(&[]);
+    let text = own.site("www", "uploads = [\"/inbox 1MiB\"]\n");
+    let server = own.start(&text, &[]);
+    let synced = format!("{text}[upload]\nsync = true\n");
+    let said = own.reload(&server, 1, &synced);
+    let what = ": upload.sync: the server is in its sandbox, where it can start no further process; \
+                start adieu anew, which then does so before its sandbox";
+    assert!(said.ends_with(what), "{said}");
+    assert_eq!(alone(&server, &put("/inbox/a", "", b"a")).status, 201);
+    drop(server.stop());
 }
 
 #[test]

@@ -194,7 +194,7 @@ impl<N: Net> Reactor<N> {
             beside.helper = Some(start_helper(&self.confined.maker)?);
         }
         if config.needs_starter() && !self.scripts.has_starter() {
-            match start_starter(&self.confined.maker) {
+            match start_starter(&self.confined.maker, config) {
                 Ok(starter) => beside.starter = Some(starter),
                 Err(error) => {
                     self.turn_away(beside);

@@ -201,7 +201,7 @@ fn beside(config: &Config, maker: &Maker) -> Result<(Option<Helper>, Option<Star
     let helper = config.asks_who().then(|| verdicts::start_helper(maker));
     let starter = config
         .needs_starter()
-        .then(|| scripts::start_starter(maker));
+        .then(|| scripts::start_starter(maker, config));
     let (mut helper, mut starter) = (helper.transpose()?, starter.transpose()?);
     let settled = maker.settle();
     let gone =

@@ -5,7 +5,7 @@
 
 use super::running::Phase;
 use super::table::Scripts;
-use crate::config::StartError;
+use crate::config::{Config, StartError};
 use crate::connection::time::{Ms, Turn};
 use crate::maker::Maker;
 use crate::reactor::Reactor;
@@ -18,24 +18,29 @@ const REST_MS: u32 = 1_000;
 /// Reports that are taken in one turn: a script may write errors faster than they are logged.
 const REPORTS_PER_TURN: usize = 64;
 
-/// Starts a starter.
+/// Starts the starter that `config` needs.
 ///
 /// # Errors
 /// The build has none, or the system has no room for a process.
-pub fn start_starter(maker: &Maker) -> Result<Starter, StartError> {
+pub fn start_starter(maker: &Maker, config: &Config) -> Result<Starter, StartError> {
     maker.starter().map_err(|error| {
-        let (what, cure) = match script::STARTER_BUILT {
-            true if maker.is_missing(&error) => (NO_MAKER.to_owned(), MAKER_CURE),
-            true => (
-                format!("no process that starts scripts: {error}"),
-                "free memory for one more process, or take site.scripts away",
-            ),
-            false => (
-                "this build has no process that starts scripts".to_owned(),
-                "build adieu with the feature cgi, or take site.scripts away",
-            ),
+        let (key, work, feature) = match config.runs_scripts() {
+            true => ("site.scripts", "starts scripts", "cgi"),
+            false => ("upload.sync", "waits for disks", "upload"),
         };
-        StartError::runtime("site.scripts", what, cure)
+        match script::STARTER_BUILT {
+            true if maker.is_missing(&error) => StartError::runtime(key, NO_MAKER, MAKER_CURE),
+            true => {
+                let what = format!("no process that {work}: {error}");
+                let cure = format!("free memory for one more process, or take {key} away");
+                StartError::runtime(key, what, cure)
+            }
+            false => {
+                let what = format!("this build has no process that {work}");
+                let cure = format!("build adieu with the feature {feature}, or take {key} away");
+                StartError::runtime(key, what, cure)
+            }
+        }
     })
 }
 
@@ -209,7 +214,7 @@ impl<N: Net> Reactor<N> {
         if self.scripts.replace_at.is_none_or(|at| now < at) {
             return;
         }
-        let starter = start_starter(&self.confined.maker);
+        let starter = start_starter(&self.confined.maker, &self.config);
         match &starter {
             Ok(_) => {
                 self.confined.made();
