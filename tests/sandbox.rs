@@ -728,8 +728,8 @@ fn the_first_file_to_be_waited_for_takes_a_start_and_is_refused_by_its_key() {
     let server = own.start(&text, &[]);
     let synced = format!("{text}[upload]\nsync = true\n");
     let said = own.reload(&server, 1, &synced);
-    let what = ": upload.sync: the server is in its sandbox, where it can start no further process; \
-                start adieu anew, which then does so before its sandbox";
+    let what = ": upload.sync: the server is in its sandbox, where it can start no further \
+                process; start adieu anew, which then does so before its sandbox";
     assert!(said.ends_with(what), "{said}");
     assert_eq!(alone(&server, &put("/inbox/a", "", b"a")).status, 201);
     drop(server.stop());

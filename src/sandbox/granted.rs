@@ -68,15 +68,21 @@ impl Granted {
     /// What may be changed by its permissions is kept from it by the sandbox.
     #[must_use]
     pub fn bars(&self, at: BorrowedFd<'_>) -> bool {
-        self.held && self.has(at, Access::Change).is_ok_and(|has| !has)
+        self.held && self.has(at, None, Access::Change).is_ok_and(|has| !has)
     }
 
-    /// All of this access is granted there.
+    /// All of this access is granted there; `above`: the directory of what is none itself.
     ///
     /// # Errors
     /// EMFILE, ENOMEM.
-    pub(super) fn has(&self, at: BorrowedFd<'_>, access: Access) -> io::Result<bool> {
+    pub(super) fn has(
+        &self,
+        at: BorrowedFd<'_>,
+        above: Option<BorrowedFd<'_>>,
+        access: Access,
+    ) -> io::Result<bool> {
         let mut missing = access.parts();
+        let mut above = above.map(|above| above.try_clone_to_owned()).transpose()?;
         let mut here = at.try_clone_to_owned()?;
         let mut identity = Identity::of(at)?;
         for _ in 0..DEPTH_MAX {
@@ -85,17 +91,21 @@ impl Granted {
             if missing == 0 {
                 return Ok(true);
             }
-            here = match file::open_directory(here.as_fd(), c"..") {
-                Ok(above) => above,
+            let next = match above.take() {
+                Some(above) => Ok(above),
+                None => file::open_directory(here.as_fd(), c".."),
+            };
+            here = match next {
+                Ok(next) => next,
                 // A file, or a directory that nobody may leave.
                 Err(error) if is_refusal(&error) => return Ok(false),
                 Err(error) => return Err(error),
             };
-            let above = Identity::of(here.as_fd())?;
-            if above == identity {
+            let next = Identity::of(here.as_fd())?;
+            if next == identity {
                 return Ok(false);
             }
-            identity = above;
+            identity = next;
         }
         Ok(false)
     }

@@ -29,6 +29,8 @@ use std::path::{Path, PathBuf};
 pub struct Grant {
     /// The directory or the file, open by name alone.
     pub(super) at: OwnedFd,
+    /// The directory of what is none itself, for nothing leads there from a file.
+    pub(super) above: Option<OwnedFd>,
     pub(super) access: Access,
     /// The key that asks for it.
     pub(super) key: String,
@@ -53,6 +55,7 @@ pub(super) fn of(
     let reached = site.reach(&mut |reach| {
         refused = each(Grant {
             at: reach.at,
+            above: None,
             access: match reach.need {
                 Need::Read => Access::Read,
                 Need::Change => Access::Change,
@@ -210,8 +213,11 @@ fn named(path: &Path, access: Access, key: &str) -> Option<Grant> {
 }
 
 fn grant(at: OwnedFd, access: Access, key: &str, path: &Path) -> Grant {
+    let led_to = path.canonicalize().ok().filter(|led_to| !led_to.is_dir());
+    let above = led_to.and_then(|led_to| confine::name(above(&led_to)).ok());
     Grant {
         at,
+        above,
         access,
         key: key.to_owned(),
         shown: path.display().to_string(),
@@ -225,7 +231,8 @@ fn fault(key: &str, what: &dyn std::fmt::Display) -> StartError {
 
 /// The fault of a path that cannot be looked at.
 pub(super) fn unseen(key: &str, error: &io::Error) -> StartError {
-    fault(key, error)
+    let cure = "look at its disk, and at the limits of the process (ulimit -n)";
+    StartError::runtime(key, format!("cannot be granted: {error}"), cure)
 }
 
 #[cfg(test)]
@@ -237,6 +244,7 @@ mod tests {
     use std::fs;
     use std::os::fd::AsFd;
     use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixListener;
     use std::sync::atomic::{AtomicU32, Ordering};
 
     /// A directory of its own, in that of the system for such.
@@ -449,11 +457,31 @@ mod tests {
         granted
             .add(open("www/inbox").as_fd(), Access::Log, "inbox")
             .unwrap();
-        let has = |name: &str, access| granted.has(open(name).as_fd(), access).unwrap();
+        let has = |name: &str, access| granted.has(open(name).as_fd(), None, access).unwrap();
         assert!(has("www", Access::Read) && has("www/inbox/deep", Access::Read));
         assert!(has("www/inbox/deep", Access::Log) && !has("www/public", Access::Log));
         assert!(!has("log", Access::Read) && !has("", Access::Read));
         assert!(!has("www", Access::Execute) && !has("www/inbox", Access::Change));
+        // What is no directory, whatever it is, lies beneath its own, also by a link.
+        let path = folder.at("www/inbox/fifo");
+        let fifo = std::process::Command::new("mkfifo").arg(path).status();
+        assert!(fifo.unwrap().success());
+        let _socket = UnixListener::bind(folder.at("www/inbox/socket")).unwrap();
+        fs::write(folder.at("www/inbox/file"), "").unwrap();
+        symlink("../www/inbox/fifo", folder.at("log/link")).unwrap();
+        symlink("/dev/null", folder.at("www/inbox/null")).unwrap();
+        for (name, beneath) in [
+            ("www/inbox/fifo", true),
+            ("www/inbox/socket", true),
+            ("www/inbox/file", true),
+            ("log/link", true),
+            ("www/inbox/null", false),
+        ] {
+            let Grant { at, above, .. } = named(&folder.at(name), Access::Write, "key").unwrap();
+            let above = above.as_ref().map(AsFd::as_fd);
+            let has = granted.has(at.as_fd(), above, Access::Write).unwrap();
+            assert_eq!(has, beneath, "{name}");
+        }
         // Another one of the same name.
         fs::rename(folder.at("www"), folder.at("was")).unwrap();
         fs::create_dir(folder.at("www")).unwrap();

@@ -265,11 +265,13 @@ pub fn explain(granted: &Granted, file: &Path, error: StartError) -> StartError 
 fn is_granted(granted: &Granted, grant: &Grant) -> Result<(), StartError> {
     let Grant {
         at,
+        above,
         access,
         key,
         shown,
     } = grant;
-    let has = granted.has(at.as_fd(), *access);
+    let above = above.as_ref().map(AsFd::as_fd);
+    let has = granted.has(at.as_fd(), above, *access);
     if has.map_err(|error| grants::unseen(key, &error))? {
         return Ok(());
     }
