@@ -24,6 +24,9 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use std::{env, process, thread};
 
+use adieu::config::rules::Rule as _;
+use adieu::config::{Config, UploadRule};
+use adieu::site::Site;
 use adieu::sys::capability::{self, Capabilities};
 use adieu::sys::confine::{self, Access, Answer, Beside};
 use adieu::sys::privilege::{become_user, change_root, is_root, real_user};
@@ -90,6 +93,10 @@ const CASES: &[Case] = &[
     case(
         "descriptors_beyond_the_limit_are_an_error_and_none_stays",
         limit,
+    ),
+    case(
+        "a_directory_of_uploads_that_cannot_be_opened_is_not_one_that_is_missing",
+        unopened,
     ),
     case(
         "a_receiver_that_is_gone_is_an_error_and_no_signal",
@@ -608,6 +615,44 @@ fn limit() {
     assert_eq!(open(), before);
     let (count, fds) = rights::receive(theirs.as_fd(), &mut [0; 8]).unwrap();
     assert_eq!((count, fds.len()), (1, 6));
+}
+
+/// What is granted for uploads is the nearest directory that is there, and only what is missing is
+/// a reason to look above it.
+fn unopened() {
+    let dir = Dir::new();
+    fs::create_dir_all(dir.0.join("in/box")).unwrap();
+    let mut config = Config::default();
+    config.site.root.clone_from(&dir.0);
+    config.site.uploads = vec![UploadRule::parse("/in/box/new 1").unwrap()];
+    let Ok(site) = Site::new(&config) else {
+        println!("SKIP a_directory_of_uploads_that_cannot_be_opened: it takes the feature upload");
+        return;
+    };
+    let mut reached = Vec::new();
+    site.reach(&mut |reach| {
+        reached.push(reach);
+        true
+    })
+    .unwrap();
+    // The root, where they grow, and the directory above the one that is not there.
+    let inode = |fd: &OwnedFd| adieu::sys::file::stat(fd.as_fd()).unwrap().inode;
+    let box_inode = fs::metadata(dir.0.join("in/box")).unwrap().ino();
+    assert_eq!((reached.len(), inode(&reached[2].at)), (3, box_inode));
+    let mut count = 0;
+    let outcome = site.reach(&mut |_| {
+        count += 1;
+        if count == 2 {
+            let limit = libc::rlimit64 {
+                rlim_cur: 0,
+                rlim_max: 1024,
+            };
+            // SAFETY: `limit` outlives the call, which only reads it.
+            must(unsafe { libc::setrlimit64(libc::RLIMIT_NOFILE, &raw const limit) });
+        }
+        true
+    });
+    assert!(outcome.is_err(), "{count} were reached");
 }
 
 fn no_signal() {

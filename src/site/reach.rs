@@ -44,7 +44,7 @@ impl Site {
     /// a descriptor.
     ///
     /// # Errors
-    /// Directories cannot be opened: EMFILE, ENOMEM.
+    /// Directories cannot be opened: EMFILE, ENOMEM, EIO.
     pub fn reach(&self, each: Each<'_>) -> io::Result<()> {
         for host in self.named.iter().chain([&self.default]) {
             if !host.reach(each)? {
@@ -135,16 +135,26 @@ impl Host {
         loop {
             let mut walk = root.tree(self.symlinks).walk();
             match walk.open(names, b"") {
-                // One that nobody may enter takes no uploads either.
-                Ok(Found::Directory) => return Ok(walk.keep().ok()),
-                // Links lead out of the root there.
-                Err(Refusal::Forbidden) => return Ok(None),
-                Ok(Found::File(_)) | Err(_) if names.is_empty() => return Ok(None),
-                Ok(Found::File(_)) | Err(_) => {}
+                Ok(Found::Directory) => return entered(walk.keep()),
+                // None of this name, or no directory: one may be made above it.
+                Ok(Found::File(_)) | Err(Refusal::Missing) if !names.is_empty() => {}
+                Ok(Found::File(_)) => return Ok(None),
+                Err(refusal) => return entered(Err(refusal)),
             }
             let slash = names.iter().rposition(|b| *b == b'/').unwrap_or(0);
             names = names.get(..slash).unwrap_or_default();
         }
+    }
+}
+
+/// The directory, unless nothing is there, or nobody may enter it: that takes no uploads either. Nor
+/// does what links lead out of the root to.
+fn entered(kept: Result<OwnedFd, Refusal>) -> io::Result<Option<OwnedFd>> {
+    match kept {
+        Ok(directory) => Ok(Some(directory)),
+        Err(Refusal::Missing | Refusal::Forbidden) => Ok(None),
+        Err(Refusal::Busy) => Err(io::Error::other("the system lacks descriptors or memory")),
+        Err(Refusal::Broken) => Err(io::Error::other("the file system cannot be read")),
     }
 }
 
