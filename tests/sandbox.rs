@@ -823,6 +823,30 @@ fn scripts_and_passwords_work_inside_also_after_their_processes_were_killed() {
     }
 }
 
+/// The server is held, so that it orders nothing.
+#[test]
+fn nothing_is_left_of_what_the_maker_started_when_it_dies() {
+    let site = Site::with_echo();
+    let users = Users::new(ALICE);
+    let guard = users.guard("/static.txt *", "Realm");
+    let server = site.start(&[&guard]);
+    eventually("Alice", || status(&server, "/static.txt", &alice()) == 200);
+    let both = ["adieu-helper", "adieu-starter"].map(|name| beside(&server, name).expect(name));
+    server.signal("STOP");
+    for pid in both {
+        kill(pid);
+        let there = format!("/proc/{pid}");
+        eventually("nothing is left", || !Path::new(&there).exists());
+    }
+    // It does not turn in circles for it.
+    let maker = maker(&server);
+    eventually("it rests", || told(maker, "status", "State:")[0] == "S");
+    server.signal("CONT");
+    eventually("a script", || page(&server, "/cgi-bin/echo").0 == 200);
+    eventually("Alice", || status(&server, "/static.txt", &alice()) == 200);
+    drop(server.stop());
+}
+
 #[test]
 fn without_the_maker_what_runs_goes_on_and_it_is_said_once() {
     let site = Site::with_echo();

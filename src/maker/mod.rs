@@ -16,7 +16,8 @@ use crate::script::{self, Confinement, Starter};
 use crate::sys::capability::{self, Capabilities};
 use crate::sys::confine;
 use crate::sys::process::{self, Fork, Pid};
-use crate::sys::{pair, poll, rights, signal};
+use crate::sys::signal::{self, Children};
+use crate::sys::{pair, poll, rights};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -34,8 +35,6 @@ const STARTER: &[u8] = b"s";
 const LET_GO: &[u8] = b"l";
 /// At the start the maker is waited for so long at most, ms: it has nothing to do but to fork.
 const SETTLE_MS: u64 = 10_000;
-/// Who was killed is waited for in such steps, ms.
-const STEP_MS: u64 = 100;
 
 /// Who starts processes beside the server.
 #[derive(Debug)]
@@ -155,9 +154,13 @@ fn live(orders: &OwnedFd, confinement: &Confinement, first: impl FnOnce() -> boo
     process::close_others(orders.as_fd());
     // Without a name of its own it works as well.
     let _ = process::set_name(NAME);
+    let Ok(children) = Children::watch() else {
+        process::end(BROKEN)
+    };
     let work = Work {
         orders,
         confinement,
+        children: Some(children),
         leashed: Vec::new(),
         free: Vec::new(),
     };
@@ -167,6 +170,8 @@ fn live(orders: &OwnedFd, confinement: &Confinement, first: impl FnOnce() -> boo
 struct Work<'o> {
     orders: &'o OwnedFd,
     confinement: &'o Confinement,
+    /// Tells of their ends; none in a child.
+    children: Option<Children>,
     /// Helpers, each with its leash; none once it was killed.
     leashed: Vec<(Pid, Option<OwnedFd>)>,
     /// Starters: they end themselves when they have ended their scripts.
@@ -178,28 +183,47 @@ impl Work<'_> {
     /// starters do.
     fn go(mut self) -> u8 {
         loop {
-            self.free.retain(|pid| !has_ended(*pid));
-            self.leashed
-                .retain(|(pid, leash)| leash.is_some() || !has_ended(*pid));
-            let killed = self.leashed.iter().any(|(_, leash)| leash.is_none());
-            let leashes = self.leashed.iter().filter_map(|(_, leash)| leash.as_ref());
-            let all = [self.orders].into_iter().chain(leashes);
-            let asked: Vec<_> = all.map(|fd| (fd.as_fd(), false)).collect();
-            let Ok(ready) = poll::wait(&asked, killed.then_some(STEP_MS)) else {
+            let Ok(ready) = self.wait() else {
                 return BROKEN;
             };
             let mut ready = ready.into_iter();
             let order = ready.next().unwrap_or(false);
+            let ended = ready.next().unwrap_or(false);
             let held = self.leashed.iter_mut().filter(|(_, leash)| leash.is_some());
             for ((pid, leash), _) in held.zip(ready).filter(|(_, let_go)| *let_go) {
                 // Refused only when nothing is left of it, which cannot be: it was not waited for.
                 let _ = process::kill(*pid);
                 *leash = None;
             }
+            if ended {
+                self.reap();
+            }
             if order && !self.order() {
                 return DONE;
             }
         }
+    }
+
+    /// Waits for anything: which of the orders, the children and the leashes, in this order.
+    fn wait(&self) -> io::Result<Vec<bool>> {
+        let children = self
+            .children
+            .as_ref()
+            .map_or(self.orders.as_fd(), Children::fd);
+        let leashes = self.leashed.iter().filter_map(|(_, leash)| leash.as_ref());
+        let asked = [self.orders.as_fd(), children].into_iter();
+        let asked = asked.chain(leashes.map(AsFd::as_fd));
+        let asked: Vec<_> = asked.map(|fd| (fd, false)).collect();
+        poll::wait(&asked, None)
+    }
+
+    /// Leaves nothing of those that have ended, whatever they died of.
+    fn reap(&mut self) {
+        if let Some(children) = &self.children {
+            children.seen();
+        }
+        self.free.retain(|pid| !has_ended(*pid));
+        self.leashed.retain(|(pid, _)| !has_ended(*pid));
     }
 
     /// Takes one order. False: there will be no more.
@@ -219,6 +243,7 @@ impl Work<'_> {
             (HELPER, Some(end), Some(leash)) => match process::fork() {
                 Ok(Fork::Parent(pid)) => self.leashed.push((pid, Some(leash))),
                 Ok(Fork::Child) => {
+                    self.children = None;
                     // It reads what clients have sent, and needs nothing but to read files.
                     let _ = confine::no_new_privileges();
                     let _ = capability::keep(Capabilities::FILES);
@@ -229,7 +254,10 @@ impl Work<'_> {
             },
             (STARTER, Some(end), None) => match process::fork() {
                 Ok(Fork::Parent(pid)) => self.free.push(pid),
-                Ok(Fork::Child) => script::live(&end, self.confinement),
+                Ok(Fork::Child) => {
+                    self.children = None;
+                    script::live(&end, self.confinement)
+                }
                 Err(_) => {}
             },
             (LET_GO, Some(_), None) => {}

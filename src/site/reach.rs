@@ -147,8 +147,8 @@ impl Host {
     }
 }
 
-/// The directory, unless nothing is there, or nobody may enter it: that takes no uploads either. Nor
-/// does what links lead out of the root to.
+/// The directory, unless nothing is there, or nobody may enter it: that takes no uploads either.
+/// Nor does what links lead out of the root to.
 fn entered(kept: Result<OwnedFd, Refusal>) -> io::Result<Option<OwnedFd>> {
     match kept {
         Ok(directory) => Ok(Some(directory)),
