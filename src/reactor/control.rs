@@ -12,10 +12,10 @@
 
 use super::socket_files::SocketFiles;
 use crate::config::StartError;
+use crate::sys::file::Identity;
 use crate::sys::{privilege, rights, socket};
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// The first words, with the version of the conversation: the listeners are the server's own.
@@ -201,8 +201,8 @@ fn introduce(
 
 /// Both paths lead to one file: `/var/run` is often a link to `/run`.
 fn is_one_file(one: &Path, other: &Path) -> bool {
-    let (Ok(one), Ok(other)) = (one.metadata(), other.metadata()) else {
-        return false;
-    };
-    one.ino() == other.ino() && one.dev() == other.dev()
+    match (Identity::at(one), Identity::at(other)) {
+        (Ok(one), Ok(other)) => one == other,
+        (_, _) => false,
+    }
 }

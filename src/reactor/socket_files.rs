@@ -6,11 +6,11 @@
 
 use super::listeners::Ids;
 use crate::config::StartError;
+use crate::sys::file::Identity;
 use crate::sys::socket;
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// All of them. Dropped before they are kept, they are removed.
@@ -24,7 +24,7 @@ pub struct SocketFiles {
 #[derive(Debug)]
 struct Made {
     path: PathBuf,
-    identity: (u64, u64),
+    identity: Identity,
 }
 
 impl SocketFiles {
@@ -38,7 +38,7 @@ impl SocketFiles {
     /// A socket bound to `path`, whose file has these permissions; see [`socket::bind_unix`].
     pub(super) fn bind(&mut self, path: &Path, mode: u32) -> io::Result<OwnedFd> {
         let fd = socket::bind_unix(path, mode)?;
-        if let Some(identity) = identity(path) {
+        if let Ok(identity) = Identity::at_itself(path) {
             let path = path.to_owned();
             self.made.push(Made { path, identity });
         }
@@ -71,7 +71,7 @@ impl SocketFiles {
     /// The server does not serve. What stands in the place of one stays.
     pub fn remove(&self) {
         for file in &self.made {
-            if identity(&file.path) == Some(file.identity) {
+            if Identity::at_itself(&file.path).is_ok_and(|now| now == file.identity) {
                 // Who has become another user may not; another process does it then.
                 let _ = fs::remove_file(&file.path);
             }
@@ -83,10 +83,4 @@ impl Drop for SocketFiles {
     fn drop(&mut self) {
         self.remove();
     }
-}
-
-/// Which file it is that stands at `path`.
-fn identity(path: &Path) -> Option<(u64, u64)> {
-    let found = fs::symlink_metadata(path).ok()?;
-    Some((found.dev(), found.ino()))
 }

@@ -6,20 +6,9 @@
 //! granted.
 
 use crate::sys::confine::Access;
-use crate::sys::file::{self, Stat};
+use crate::sys::file::{self, Identity};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-
-/// Which directory or file it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Identity(u64, u64);
-
-impl Identity {
-    fn of(fd: BorrowedFd<'_>) -> io::Result<Self> {
-        let Stat { device, inode, .. } = file::stat(fd)?;
-        Ok(Self(device, inode))
-    }
-}
 
 /// Deeper than any path is.
 const DEPTH_MAX: usize = 4096;

@@ -4,10 +4,10 @@
 //! Invariant: the directory is the one that had its name at start, whatever happens to the name
 //! later.
 
-use super::stage::{Identity, Stage};
+use super::stage::Stage;
 use super::walk::Tree;
 use crate::config::{StartError, Symlinks};
-use crate::sys::file::{self, Kind};
+use crate::sys::file::{self, Identity, Kind};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -78,8 +78,7 @@ impl Root {
 
     /// Which directory it is.
     pub(super) fn identity(&self) -> Option<Identity> {
-        let stat = file::stat(self.fd.as_fd()).ok()?;
-        Some(Identity::of(&stat))
+        Identity::of(self.fd.as_fd()).ok()
     }
 
     /// Leads nobody into these directories.

@@ -5,7 +5,7 @@
 //! it is locked for as long as its upload lives, so that whoever can lock it may remove it; two
 //! living servers can share one.
 
-use crate::sys::file::{self, Kind, Stat};
+use crate::sys::file::{self, Identity, Kind};
 use crate::sys::{change, directory};
 use std::cell::Cell;
 use std::ffi::CStr;
@@ -25,27 +25,6 @@ const DIGITS: usize = 16;
 const TRIES: usize = 4;
 /// Names in one read of the directory, bytes.
 const READ_BYTES: usize = 2048;
-
-/// Which directory it is, whatever it is called.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Identity {
-    device: u64,
-    inode: u64,
-}
-
-impl Identity {
-    pub(super) const fn of(stat: &Stat) -> Self {
-        Self {
-            device: stat.device,
-            inode: stat.inode,
-        }
-    }
-
-    /// It is on the same file system.
-    pub(super) const fn is_beside(self, stat: &Stat) -> bool {
-        self.device == stat.device
-    }
-}
 
 /// The directory could have this name. Case does not count, nor do dots and blanks behind it:
 /// some file systems see none of them.
@@ -126,8 +105,8 @@ impl Stage {
             change::set_mode(fd.as_fd(), MODE)?;
         }
         // What it may hold must be able to move to where it belongs.
-        let identity = Identity::of(&stat);
-        if !identity.is_beside(&file::stat(root)?) {
+        let identity = Identity::from(&stat);
+        if !identity.is_beside(Identity::of(root)?) {
             return Err(io::ErrorKind::CrossesDevices.into());
         }
         change::may_change(fd.as_fd())?;
@@ -136,7 +115,7 @@ impl Stage {
             fd,
             identity,
             // Whatever site made a file, no other one has made its name.
-            number: Cell::new(RandomState::new().hash_one(identity.inode)),
+            number: Cell::new(RandomState::new().hash_one(identity)),
         })
     }
 
@@ -180,9 +159,10 @@ impl Stage {
     pub(super) fn holds(&self, number: u64, opened: BorrowedFd<'_>) -> bool {
         let name = Temporary::new(number);
         let here = file::stat_at(self.fd.as_fd(), name.as_c_str()).ok();
-        let there = file::stat(opened).ok();
+        let here = here.as_ref().map(Identity::from);
+        let there = Identity::of(opened).ok();
         let both = here.zip(there);
-        both.is_some_and(|(here, there)| Identity::of(&here) == Identity::of(&there))
+        both.is_some_and(|(here, there)| here == there)
     }
 
     /// The file of this number gets its own name in `parent`.

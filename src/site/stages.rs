@@ -5,11 +5,10 @@
 //! that no rule leads to.
 
 use super::host::Host;
-use super::stage::Identity;
 use super::walk::Found;
 use crate::config::pattern::Pattern;
 use crate::config::{StartError, UploadRule};
-use crate::sys::file;
+use crate::sys::file::Identity;
 use std::os::fd::AsFd;
 
 impl Host {
@@ -86,10 +85,10 @@ impl Host {
             return false;
         };
         let reached = walk.keep().ok();
-        let state = reached.and_then(|reached| file::stat(reached.as_fd()).ok());
+        let state = reached.and_then(|reached| Identity::of(reached.as_fd()).ok());
         state
             .zip(root.identity())
-            .is_some_and(|(state, own)| !own.is_beside(&state))
+            .is_some_and(|(state, own)| !own.is_beside(state))
     }
 }
 

@@ -21,7 +21,7 @@ use crate::config::{Dotfiles, UploadRule};
 use crate::connection::head::{Framing, Request};
 use crate::connection::reply::{Reply, Status};
 use crate::sys::change;
-use crate::sys::file::{self, Kind, Stat};
+use crate::sys::file::{self, Identity, Kind, Stat};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -154,8 +154,8 @@ impl Host {
         }
         let spot = self.spot(asked, Status::CONFLICT)?;
         let stage = spot.stage.ok_or(Status::INTERNAL_SERVER_ERROR)?;
-        let parent = file::stat(spot.parent.as_fd()).map_err(|e| obstacle(&e))?;
-        if !stage.identity().is_beside(&parent) {
+        let parent = Identity::of(spot.parent.as_fd()).map_err(|e| obstacle(&e))?;
+        if !stage.identity().is_beside(parent) {
             // It could grow there and never move here.
             return Err(Status::INTERNAL_SERVER_ERROR);
         }

@@ -14,9 +14,11 @@
 )]
 
 use std::ffi::{CStr, CString};
+use std::fs::Metadata;
 use std::io::{self, Write as _};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use libc::c_int;
@@ -57,6 +59,67 @@ pub struct Stat {
     pub changed_ns: u32,
     /// Its type and permissions, as `st_mode` of inode(7) has them.
     pub mode: u32,
+}
+
+/// Which file it is, whatever it is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Identity {
+    device: u64,
+    inode: u64,
+}
+
+impl Identity {
+    /// That of an open file, also one opened with `O_PATH`.
+    ///
+    /// # Errors
+    ///
+    /// As [`stat`].
+    pub fn of(fd: BorrowedFd<'_>) -> io::Result<Self> {
+        Ok(Self::from(&stat(fd)?))
+    }
+
+    /// That of what is at `path`, links followed.
+    ///
+    /// # Errors
+    ///
+    /// As [`open_root`].
+    pub fn at(path: &Path) -> io::Result<Self> {
+        std::fs::metadata(path).map(|found| Self::from(&found))
+    }
+
+    /// That of what is at `path`, a symbolic link itself.
+    ///
+    /// # Errors
+    ///
+    /// As [`open_root`].
+    pub fn at_itself(path: &Path) -> io::Result<Self> {
+        std::fs::symlink_metadata(path).map(|found| Self::from(&found))
+    }
+
+    /// It is on the same file system.
+    #[must_use]
+    pub const fn is_beside(self, other: Self) -> bool {
+        self.device == other.device
+    }
+}
+
+impl From<&Stat> for Identity {
+    fn from(stat: &Stat) -> Self {
+        Self {
+            device: stat.device,
+            inode: stat.inode,
+        }
+    }
+}
+
+impl From<&Metadata> for Identity {
+    // A usual path costs the standard library no allocation.
+    fn from(found: &Metadata) -> Self {
+        Self {
+            device: found.dev(),
+            inode: found.ino(),
+        }
+    }
 }
 
 /// A directory to start from, following links on the way. The descriptor only names it (`O_PATH`):
@@ -285,7 +348,7 @@ fn device(major: u32, minor: u32) -> u64 {
 mod tests {
     use std::fs::File;
     use std::os::fd::AsFd;
-    use std::os::unix::fs::{FileExt, MetadataExt, symlink};
+    use std::os::unix::fs::{FileExt, symlink};
     use std::os::unix::net::UnixListener;
     use std::process::Command;
 
@@ -354,6 +417,25 @@ mod tests {
             );
             assert_eq!(got.mode, want.mode());
         }
+    }
+
+    #[test]
+    fn a_file_is_known_by_what_it_is_and_not_by_its_name() {
+        let dir = Dir::new();
+        std::fs::write(dir.path("f"), "x").unwrap();
+        std::fs::hard_link(dir.path("f"), dir.path("g")).unwrap();
+        symlink("f", dir.path("l")).unwrap();
+        let at = |name: &str| Identity::at(&dir.path(name)).unwrap();
+        let open = File::open(dir.path("f")).unwrap();
+        assert_eq!(Identity::of(open.as_fd()).unwrap(), at("f"));
+        assert_eq!((at("g"), at("l")), (at("f"), at("f")));
+        let link = Identity::at_itself(&dir.path("l")).unwrap();
+        assert!(link != at("f") && link.is_beside(at("f")));
+        assert!(!at("f").is_beside(Identity::at(Path::new("/proc")).unwrap()));
+        std::fs::remove_file(dir.path("f")).unwrap();
+        std::fs::write(dir.path("f"), "x").unwrap();
+        assert_ne!(at("f"), at("g"));
+        assert_eq!(errno(Identity::at(&dir.path("none"))), Some(libc::ENOENT));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
+use super::file::Identity;
 use super::{standard, transfer};
 
 /// Who may read a log that was made here: its owner and his group, for it tells who asks for what.
@@ -62,11 +63,8 @@ pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
 /// Whether the file `path`, links followed, is the one that is open here.
 #[must_use]
 pub fn is_at(fd: BorrowedFd<'_>, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let open = super::file::stat(fd);
-    let named = std::fs::metadata(path);
-    match (open, named) {
-        (Ok(open), Ok(named)) => open.inode == named.ino() && open.device == named.dev(),
+    match (Identity::of(fd), Identity::at(path)) {
+        (Ok(open), Ok(named)) => open == named,
         (_, _) => false,
     }
 }

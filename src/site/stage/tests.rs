@@ -1,7 +1,8 @@
 //! What is left there, and who may take it away.
 
-use super::{Identity, Stage, Temporary, is_reserved};
+use super::{Stage, Temporary, is_reserved};
 use crate::site::tests::Folder;
+use crate::sys::file::Identity;
 use crate::sys::{change, file};
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
@@ -71,7 +72,7 @@ fn it_is_made_once_and_is_ours_alone() {
     let again = Stage::open(root(&folder).as_fd()).unwrap();
     assert_eq!((mode(), again.identity()), (0o700, first.identity()));
     let state = file::stat_at(root(&folder).as_fd(), c".adieu-uploads").unwrap();
-    assert_eq!(Identity::of(&state), first.identity());
+    assert_eq!(Identity::from(&state), first.identity());
 }
 
 #[test]

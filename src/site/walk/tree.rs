@@ -5,11 +5,11 @@
 
 use super::super::cache::Eyes;
 use super::super::names::{Name, Rest};
-use super::super::stage::{self, Identity};
+use super::super::stage;
 use super::super::text::Text;
 use super::{HOPS, Refusal, STEPS, Walk, refusal};
 use crate::config::Symlinks;
-use crate::sys::file::{self, Kind, Stat};
+use crate::sys::file::{self, Identity, Kind, Stat};
 use std::cell::Cell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -83,7 +83,7 @@ impl<'s> Tree<'s> {
 
     /// Nobody is led into the directory of this state.
     pub(super) fn hides(self, stat: &Stat) -> bool {
-        self.hidden.contains(&Identity::of(stat))
+        self.hidden.contains(&Identity::from(stat))
     }
 
     /// An open directory still lies beneath the root, or may lie anywhere. It is gone up from there
@@ -92,10 +92,7 @@ impl<'s> Tree<'s> {
         if matches!(self.symlinks, Symlinks::Follow) {
             return Ok(true);
         }
-        let identity = |fd: BorrowedFd<'_>| {
-            let stat = file::stat(fd).map_err(|e| refusal(&e))?;
-            Ok::<_, Refusal>(Identity::of(&stat))
-        };
+        let identity = |fd: BorrowedFd<'_>| Identity::of(fd).map_err(|e| refusal(&e));
         let root = identity(self.root)?;
         let mut here = identity(directory)?;
         let mut at: Option<OwnedFd> = None;
