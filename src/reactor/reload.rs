@@ -148,12 +148,12 @@ impl<N: Net> Reactor<N> {
         config.verify()?;
         let differs = |start| changes.reload.iter().any(|key| key.name.starts_with(start));
         let opens_access = differs("log.access") && config.access != AccessFormat::Off;
+        let site = Site::check(&config)?;
         if sandbox::BUILT && self.confined.granted.is_held() {
             let opened = [differs("log.target"), opens_access];
-            let site = Site::check(&config)?;
             sandbox::look(&self.confined.granted, &config, &site, opened)?;
         }
-        let site = Site::new(&config)?;
+        let site = site.furnish()?;
         let access = match differs("log.access") {
             true => Some(Access::open(&config)?),
             false => None,

@@ -166,19 +166,27 @@ impl Site {
     ///
     /// # Errors
     ///
-    /// As [`Site::check`]; the directories where uploads grow cannot be made.
+    /// As [`Site::check`] and [`Site::furnish`].
     pub fn new(config: &Config) -> Result<Self, StartError> {
-        let mut site = Self::check(config)?;
-        for host in [&mut site.default].into_iter().chain(&mut site.named) {
+        Self::check(config)?.furnish()
+    }
+
+    /// Makes of one that was checked one that takes uploads.
+    ///
+    /// # Errors
+    ///
+    /// The directories where uploads grow cannot be made.
+    pub fn furnish(mut self) -> Result<Self, StartError> {
+        for host in [&mut self.default].into_iter().chain(&mut self.named) {
             host.open_stages()?;
         }
         // Sites may share directories: what is one's to hide is everybody's.
-        let hosts = [&site.default].into_iter().chain(&site.named);
+        let hosts = [&self.default].into_iter().chain(&self.named);
         let hidden: Vec<_> = hosts.flat_map(Host::stages).collect();
-        for host in [&mut site.default].into_iter().chain(&mut site.named) {
+        for host in [&mut self.default].into_iter().chain(&mut self.named) {
             host.hide(&hidden);
         }
-        Ok(site)
+        Ok(self)
     }
 
     /// The same without making anything, to see whether it could be: as such it takes no uploads.
