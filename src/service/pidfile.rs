@@ -12,11 +12,12 @@
 //! number stays.
 
 use crate::config::StartError;
+use crate::sys::file::Identity;
 use crate::sys::{mark, outlet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Everybody may read it.
@@ -99,7 +100,9 @@ impl Pidfile {
 
     /// What we have made, if it was not there before.
     pub(super) fn made(&self) -> Option<Made> {
-        let identity = identity(&self.file).filter(|_| self.is_new)?;
+        let identity = Identity::of(self.file.as_fd())
+            .ok()
+            .filter(|_| self.is_new)?;
         let path = self.path.clone();
         Some(Made { path, identity })
     }
@@ -113,7 +116,7 @@ impl Pidfile {
 #[derive(Debug)]
 pub(super) struct Made {
     path: PathBuf,
-    identity: (u64, u64),
+    identity: Identity,
 }
 
 /// Removes it for a start that has failed and could not: if it is empty, and nobody starts by it.
@@ -126,15 +129,10 @@ pub(super) fn sweep(made: &Made) {
     };
     let is_empty = content(&mut file).is_ok_and(|text| text.is_empty());
     let is_left = !mark::is_any(file.as_fd()).unwrap_or(false);
-    if identity(&file) == Some(made.identity) && is_empty && is_left {
+    let is_it = Identity::of(file.as_fd()).is_ok_and(|now| now == made.identity);
+    if is_it && is_empty && is_left {
         let _ = fs::remove_file(&made.path);
     }
-}
-
-/// Which file it is.
-fn identity(file: &File) -> Option<(u64, u64)> {
-    let found = file.metadata().ok()?;
-    Some((found.dev(), found.ino()))
 }
 
 impl Drop for Pidfile {
