@@ -195,6 +195,9 @@ fn a_background_that_does_not_come_says_why_to_its_caller() {
     let cure = "another server listens there, or it is no socket: choose another path";
     refused(command, 1, &listen, "cannot listen: Address", cure);
     drop(living);
+    // A child that another test has just forked may hold it until it execs.
+    let path = place.path("socket");
+    eventually("nobody listens", || UnixStream::connect(&path).is_err());
     // What comes after the sockets, too, and what is known before there is any background.
     let missing = ["site.root=/nowhere/at/all"];
     let command = into_background(&place, at_socket(&place, &missing));
