@@ -14,23 +14,17 @@ pub(super) const TICK_MS: u64 = 32;
 pub(super) const BUCKETS: usize = 512;
 const WORDS: usize = BUCKETS / 64;
 const NIL: u16 = u16::MAX;
-/// In place of a tick: it stands in no bucket.
-const NOWHERE: u32 = u32::MAX;
+/// In place of a bucket: it stands in none.
+const NOWHERE: u16 = NIL;
 
 #[derive(Clone, Copy, Debug)]
 struct Timer {
     deadline: Ms,
-    /// The tick of the bucket it stands in, or [`NOWHERE`]. 32 bits last for 4,000 years, and with
-    /// 64 a timer would be half as large again.
-    tick: u32,
+    /// The bucket it stands in, or [`NOWHERE`]. Its tick follows from that, for all that stand in
+    /// the wheel are less than a round ahead of what is done.
+    bucket: u16,
     next: u16,
     previous: u16,
-}
-
-impl Timer {
-    fn tick(&self) -> Option<u64> {
-        (self.tick != NOWHERE).then_some(self.tick.into())
-    }
 }
 
 /// The wheel.
@@ -49,7 +43,7 @@ impl Timers {
     pub(super) fn new(slots: u16, now: Ms) -> Self {
         let timer = Timer {
             deadline: Ms(u64::MAX),
-            tick: NOWHERE,
+            bucket: NOWHERE,
             next: NIL,
             previous: NIL,
         };
@@ -80,7 +74,8 @@ impl Timers {
             return;
         };
         timer.deadline = deadline;
-        match timer.tick() {
+        let bucket = timer.bucket;
+        match self.tick_of(bucket) {
             Some(tick) if tick <= wanted => {}
             Some(_) => {
                 self.unlink(slot);
@@ -152,6 +147,14 @@ impl Timers {
         deadline.0.div_ceil(TICK_MS).clamp(self.done, horizon)
     }
 
+    /// The tick at which a bucket is looked at next; `None` for [`NOWHERE`].
+    fn tick_of(&self, bucket: u16) -> Option<u64> {
+        let bucket = usize::from(bucket);
+        let ahead = (bucket + BUCKETS - index(self.done)) % BUCKETS;
+        let tick = self.done + u64::try_from(ahead).unwrap_or(0);
+        (bucket < BUCKETS).then_some(tick)
+    }
+
     fn first_in(&self, tick: u64) -> Option<u16> {
         self.heads
             .get(index(tick))
@@ -172,7 +175,7 @@ impl Timers {
             behind.previous = slot;
         }
         if let Some(timer) = self.timers.get_mut(usize::from(slot)) {
-            timer.tick = u32::try_from(tick).unwrap_or(NOWHERE - 1);
+            timer.bucket = u16::try_from(at).unwrap_or(NOWHERE);
             timer.next = next;
             timer.previous = NIL;
         }
@@ -182,12 +185,11 @@ impl Timers {
         let Some(timer) = self.timers.get_mut(usize::from(slot)) else {
             return;
         };
-        let Some(tick) = timer.tick() else {
+        let at = usize::from(std::mem::replace(&mut timer.bucket, NOWHERE));
+        if at >= BUCKETS {
             return;
-        };
-        timer.tick = NOWHERE;
+        }
         let (next, previous) = (timer.next, timer.previous);
-        let at = index(tick);
         if let Some(behind) = self.timers.get_mut(usize::from(next)) {
             behind.previous = previous;
         }
@@ -277,6 +279,32 @@ mod tests {
             timers.arm(0, Ms(stall + 1));
             assert_eq!(drain(&mut timers, stall), [0_u16; 0]);
             assert_eq!(drain(&mut timers, stall + 2 * TICK_MS), [0]);
+        }
+    }
+
+    #[test]
+    fn years_of_uptime_change_nothing() {
+        // The clock is the system's, and does not begin with us.
+        for bits in [31, 32, 33, 40] {
+            let start = (1_u64 << bits) * TICK_MS - 3_000;
+            let mut timers = Timers::new(3, Ms(start));
+            timers.arm(0, Ms(start + 10_000));
+            timers.arm(1, Ms(start + 20_000));
+            timers.arm(1, Ms(start + 5_000));
+            timers.arm(2, Ms(start + 400));
+            timers.arm(2, Ms(start + 60_000));
+            let mut now = start;
+            let mut seen = vec![];
+            while let Some(sleep_ms) = timers.sleep_ms(Ms(now)) {
+                now += u64::from(sleep_ms).max(1);
+                seen.extend(drain(&mut timers, now).into_iter().map(|slot| (slot, now)));
+            }
+            let due = [(1, 5_000), (0, 10_000), (2, 60_000)];
+            assert_eq!(seen.len(), due.len(), "{seen:?}");
+            for ((slot, after), (found, at)) in due.into_iter().zip(seen) {
+                assert_eq!(slot, found);
+                assert!((after..=after + TICK_MS).contains(&(at - start)));
+            }
         }
     }
 
