@@ -16,7 +16,7 @@ use crate::connection::state::State;
 use crate::connection::time::{Ms, Turn};
 use crate::report::counters::{EVICTIONS, Eviction};
 use crate::sys::socket::Peer;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 
 /// Connections accepted from one listener in one turn.
 pub(super) const BATCH: usize = 16;
@@ -95,6 +95,7 @@ impl<N: Net> Reactor<N> {
             self.door.paused_until = None;
         }
         for listener in 0..self.net.listeners() {
+            let mut failed = 0;
             for _ in 0..BATCH {
                 if !self.door.is_ready_at(listener, turn.now) {
                     break;
@@ -108,7 +109,12 @@ impl<N: Net> Reactor<N> {
                 if !self.has_room(of_status, turn) {
                     break;
                 }
-                self.accept_one(listener, turn);
+                if let Err(error) = self.accept_one(listener, turn) {
+                    failed += 1;
+                    if N::pauses(&error) || failed == BATCH {
+                        self.pause(&error, turn);
+                    }
+                }
             }
         }
         while let Some((index, generation)) = self.newcomers.pop() {
@@ -116,7 +122,9 @@ impl<N: Net> Reactor<N> {
         }
     }
 
-    fn accept_one(&mut self, listener: u8, turn: &Turn<'_>) {
+    /// Takes one connection in, if one waits. An error mostly concerns one whose client is gone
+    /// already; the next one is another's.
+    fn accept_one(&mut self, listener: u8, turn: &Turn<'_>) -> io::Result<()> {
         match self.net.accept(listener) {
             Ok((socket, peer)) => {
                 let of_status = self.net.is_of_status(listener);
@@ -125,14 +133,16 @@ impl<N: Net> Reactor<N> {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 self.door.set(listener, false);
             }
-            Err(error) if N::pauses(&error) => {
-                self.counters.pause_accept();
-                log::warn!("accepting rests for {PAUSE_MS} ms: {error}");
-                self.door.paused_until = Some(turn.now.after(PAUSE_MS));
-            }
-            // It concerns that one connection: the client is gone already. The next, please.
-            Err(_) => {}
+            Err(error) => return Err(error),
         }
+        Ok(())
+    }
+
+    /// The next one would fail in the same way: accepting rests, and the loop with it.
+    fn pause(&mut self, error: &io::Error, turn: &Turn<'_>) {
+        self.counters.pause_accept();
+        log::warn!("accepting rests for {PAUSE_MS} ms: {error}");
+        self.door.paused_until = Some(turn.now.after(PAUSE_MS));
     }
 
     fn admit(&mut self, socket: N::Socket, peer: Peer, of_status: bool, turn: &Turn<'_>) {

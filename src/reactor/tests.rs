@@ -308,6 +308,23 @@ fn a_client_that_left_the_queue_does_not_stop_the_next() {
 }
 
 #[test]
+fn accepting_that_fails_each_time_rests_whatever_it_says() {
+    let mut reactor = reactor(4, 4);
+    for _ in 0..super::accept::BATCH {
+        // As a filter of system calls may say for ever, or a firewall once.
+        let refused = io::Error::from_raw_os_error(libc::EPERM);
+        reactor.net().accepts.push_back(Err(refused));
+    }
+    reactor.net().accepts.push_back(from(1));
+    reactor.turn().unwrap();
+    assert_eq!(reactor.counters().value("", "accept-pauses"), Some(1));
+    assert_eq!(reactor.counters().accepted(), 0);
+    reactor.net().now_ms += 300;
+    reactor.turn().unwrap();
+    assert_eq!(reactor.counters().accepted(), 1);
+}
+
+#[test]
 fn one_address_has_its_share_and_the_others_theirs() {
     let mut reactor = reactor(4, 2);
     for last in [1, 1, 1, 2] {
