@@ -230,6 +230,8 @@ impl Children {
             _write: write,
         };
         act(libc::SIGCHLD, handler_address())?;
+        // Who started us may have had it blocked.
+        mask(libc::SIG_UNBLOCK, [libc::SIGCHLD])?;
         Ok(children)
     }
 
