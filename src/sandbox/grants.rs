@@ -9,7 +9,7 @@
 //! | roots and aliases | beneath them | read |
 //! | paths of uploads, unfinished ones | beneath them | read, made, written, renamed, removed |
 //! | files of logs | in and beneath their directory | made, written, renamed, removed |
-//! | logs that are FIFOs | beneath their directory, if that is its own | written |
+//! | logs that are FIFOs | beneath their directory, if that has nothing else | written |
 //! | the configuration file | in and beneath its directory, unless that is / | read |
 //! | everything, with a chroot | beneath its / | read |
 //! | the pidfile | in its directory, if that is its own | removed |
@@ -19,6 +19,7 @@
 use crate::config::{Config, LogTarget, StartError, Symlinks};
 use crate::site::{Need, Site};
 use crate::sys::confine::{self, Access};
+use std::fs::{self, DirEntry};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt;
@@ -152,7 +153,7 @@ fn follows(config: &Config) -> bool {
 
 /// A file is made anew, and one that is full gets a second name beside it; where its name is a
 /// link, that happens where it leads to. A FIFO is made anew by who reads it, so where it has a
-/// directory of its own everything in that can be written, but nothing made. Another one and a
+/// directory for itself everything in that can be written, but nothing made. Another one and a
 /// device are opened again as they are; an unnamed pipe (/dev/stdout) is on no file system, and
 /// nobody is kept from it. / and /dev are not given away for a file in them: there the file alone
 /// is.
@@ -169,7 +170,7 @@ fn of_log(key: &'static str, path: &Path) -> impl Iterator<Item = Grant> + use<>
         match is_alone {
             true if is_unnamed => None,
             true if is_fifo && !directory.starts_with("/dev") => {
-                let own = own_directory(&path);
+                let own = own_directory(&path).filter(|own| has_fifos_alone(own));
                 named(own.as_ref().unwrap_or(&path), Access::Write, key)
             }
             true => named(&path, Access::Write, key),
@@ -196,6 +197,15 @@ fn own_directory(path: &Path) -> Option<PathBuf> {
     let directory = above(path).canonicalize().ok()?;
     // The first is the root directory.
     (directory.components().count() > 2).then_some(directory)
+}
+
+/// Nothing is in this directory that could be changed by writing to it.
+fn has_fifos_alone(directory: &Path) -> bool {
+    let is_fifo = |entry: io::Result<DirEntry>| {
+        let kind = entry.and_then(|entry| entry.file_type());
+        kind.is_ok_and(|kind| kind.is_fifo() || kind.is_socket())
+    };
+    fs::read_dir(directory).is_ok_and(|mut entries| entries.all(is_fifo))
 }
 
 /// The directory that a path names a file in.
@@ -438,6 +448,9 @@ mod tests {
             granted(&path),
             [shown(folder.at("log")), shown(folder.at("log"))]
         );
+        // A file beside it would be written as well.
+        fs::write(folder.at("log/file"), "").unwrap();
+        assert_eq!(granted(&path), [shown(path.clone()), shown(path.clone())]);
         // Others write to /tmp as well.
         let path = PathBuf::from(format!("/tmp/adieu-fifo-{}", std::process::id()));
         fifo(&path);
