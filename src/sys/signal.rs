@@ -138,13 +138,19 @@ impl Drop for Signals {
     }
 }
 
-/// Lets the signals of `HELD` wait, each once, until [`Signals::install`] or [`let_through`]. **In
-/// a process of one thread**; a child would hold them, too.
+/// Lets the signals of `HELD` wait, each once, until [`Signals::install`] or [`let_through`], and
+/// the others of `CAUGHT` end the process, also where who started us ignores them, as a shell does
+/// for what it starts in the background. **In a process of one thread**; a child would hold them,
+/// too.
 ///
 /// # Errors
 ///
-/// None that sigprocmask(2) names for a valid call.
+/// None that sigaction(2) and sigprocmask(2) name for valid calls.
 pub fn hold() -> io::Result<()> {
+    let ending = CAUGHT.iter().filter(|(number, _)| !HELD.contains(number));
+    for (number, _) in ending {
+        act(*number, libc::SIG_DFL)?;
+    }
     mask(libc::SIG_BLOCK, HELD)
 }
 
