@@ -17,6 +17,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 
 import flags
@@ -132,9 +133,11 @@ def entries(programs, floors):
         known = flags.keys_of(path)
         if index:
             what = subprocess.run([path, "-V"], capture_output=True, text=True, check=True).stdout
+            flavour = re.search(r"\((no-lingclose|so-linger);", what)
             triple = re.search(r"[a-z0-9_]+-[a-z]+-linux-[a-z0-9]+", what)
             name = f"adieu-{index + 1}"
-            label = f"adieu, {triple[0] if triple else index + 1}"
+            differs = flavour[1] if flavour else triple[0] if triple else index + 1
+            label = f"adieu, {differs}"
         found.append(Entry(name, label, "adieu", path, [], None, known))
         if index == 0:
             for variant, (words, further, cases, key) in flags.VARIANTS.items():
@@ -222,8 +225,8 @@ class Server:
     def __init__(self, entry, case, site, place, slots=SLOTS, measured=False):
         """`measured`: its start is; then it is begun in the way that costs it least."""
         self.entry, self.port, self.missing = entry, free_port(), []
-        self.place = os.path.join(place, f"{entry.name}-{self.port}")
-        os.makedirs(self.place)
+        # Not by its port, which another one may have had before.
+        self.place = tempfile.mkdtemp(prefix=f"{entry.name}-", dir=place)
         os.chmod(self.place, 0o755)
         command = self.command(case, site, slots)
         self._says = open(os.path.join(self.place, "says"), "wb")
