@@ -51,7 +51,8 @@ impl Start {
         self
     }
 
-    /// The command, of a process that says its number first.
+    /// The command, of a process that says its number first. As a shell does for what it starts in
+    /// the background, INT and QUIT are ignored.
     fn command(&self, flags: &[&str]) -> Command {
         let at = |name: &str| self.place.shown(name);
         let mut command = adieu(&["-p", &format!("unix:{}", at("run/socket")), "-d"]);
@@ -63,7 +64,10 @@ impl Start {
             command.args(["--set", &key]);
         }
         command.args(flags);
-        after(&format!("echo $$ >{}", at("number")), &command)
+        after(
+            &format!("trap '' INT QUIT; echo $$ >{}", at("number")),
+            &command,
+        )
     }
 
     /// It has come, and waits for what this server has.

@@ -387,6 +387,12 @@ mod tests {
         raise(libc::SIGINT);
         assert_eq!(again.take(), Some(Signal::Interrupt));
         drop(again);
+        // An end of a child is told to who was started with that blocked, too.
+        mask(libc::SIG_BLOCK, [libc::SIGCHLD]).unwrap();
+        let children = Children::watch().unwrap();
+        raise(libc::SIGCHLD);
+        assert_eq!((&children.read).read(&mut [0]).unwrap(), 1);
+        drop(children);
         for (number, _) in CAUGHT {
             act(number, libc::SIG_DFL).unwrap(); // this process is the tests'
         }
