@@ -170,26 +170,35 @@ mod tests {
 
     #[test]
     fn counts_survive_collisions_and_gaps() {
-        let mut table = Addresses::new(64, 7);
-        let mut shadow = std::collections::HashMap::new();
         let mut random = 1_u32;
-        for _ in 0..20_000 {
-            random ^= random << 13;
-            random ^= random >> 17;
-            random ^= random << 5;
-            let peer = [10, 0, 0, u8::try_from(random % 60).unwrap()];
-            let count = shadow.entry(peer).or_insert(0_u16);
-            if random & 0x100 == 0 {
-                table.add(v4(peer));
-                *count += 1;
-            } else if *count > 0 {
-                table.remove(v4(peer));
-                *count -= 1;
+        // In a small table searches go over its end as well.
+        for (slots, seeds) in [(64, 7..8), (4, 0..200)] {
+            let clients = u32::from(slots) * 3 / 2;
+            for seed in seeds {
+                let mut table = Addresses::new(slots, seed);
+                let mut shadow = std::collections::HashMap::new();
+                for _ in 0..40 * slots {
+                    random ^= random << 13;
+                    random ^= random >> 17;
+                    random ^= random << 5;
+                    let peer = [10, 0, 0, u8::try_from(random % clients).unwrap()];
+                    let count = shadow.get(&peer).copied().unwrap_or(0_u16);
+                    let has_room = count > 0 || shadow.len() < slots.into();
+                    if random & 0x100 == 0 && has_room {
+                        table.add(v4(peer));
+                        shadow.insert(peer, count + 1);
+                    } else if count > 0 {
+                        table.remove(v4(peer));
+                        shadow.insert(peer, count - 1);
+                    }
+                    shadow.retain(|_, count| *count > 0);
+                    for last in 0..clients {
+                        let peer = [10, 0, 0, u8::try_from(last).unwrap()];
+                        let count = shadow.get(&peer).copied().unwrap_or(0);
+                        assert_eq!(table.count(v4(peer)), count);
+                    }
+                }
             }
-            assert_eq!(table.count(v4(peer)), *count);
-        }
-        for (peer, count) in shadow {
-            assert_eq!(table.count(v4(peer)), count);
         }
     }
 
