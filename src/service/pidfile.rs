@@ -211,7 +211,7 @@ fn fault(path: &str, what: &str, cure: &'static str) -> StartError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::clock;
+    use crate::sys::testing::until;
     use std::process::{Child, Command};
 
     /// A path of its own, removed at the end.
@@ -306,11 +306,7 @@ mod tests {
         let place = Place::new("two");
         let loser = place.open();
         let other = starting(&place);
-        let start = clock::monotonic_ms();
-        while !mark::is_any(loser.file.as_fd()).unwrap() {
-            assert!(clock::monotonic_ms() - start < 60_000, "nobody came");
-            std::thread::yield_now();
-        }
+        until(|| mark::is_any(loser.file.as_fd()).unwrap());
         drop(loser);
         assert_eq!(place.text().unwrap(), "");
         drop(other);

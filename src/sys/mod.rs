@@ -83,4 +83,4 @@ pub mod standard;
 mod transfer;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;

@@ -384,11 +384,19 @@ mod tests {
         assert_eq!(discard(ours.as_fd(), 10).unwrap(), 4);
     }
 
+    /// The state is the first byte of `tcp_info`; that of who has heard a reset is TCP_CLOSE, 7.
+    fn is_closed(fd: BorrowedFd<'_>) -> bool {
+        let [start] = get::<1>(fd, libc::IPPROTO_TCP, libc::TCP_INFO).unwrap();
+        start.to_ne_bytes()[0] == 7
+    }
+
     #[test]
     fn an_abort_is_a_reset_and_loses_what_is_queued() {
         let (ours, mut client) = tcp_pair();
         let sent = fill(ours.as_fd());
         abort(ours);
+        // What was read before the reset came would not be lost.
+        until(|| is_closed(client.as_fd()));
         let mut got = Vec::new();
         let error = client.read_to_end(&mut got).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);

@@ -14,8 +14,9 @@ use super::socket::{self, Bound, Peer};
 /// Far beyond what any of these tests needs, so that only a real failure meets it.
 const DEADLINE_MS: u64 = 20_000;
 
-/// Waits for a condition, and fails if it does not come.
-pub(super) fn until(mut condition: impl FnMut() -> bool) {
+/// Waits for a condition, and fails if it does not come. What a test has closed is closed a little
+/// later where another one has just forked: the child has it too, until it execs or ends.
+pub(crate) fn until(mut condition: impl FnMut() -> bool) {
     let start = clock::monotonic_ms();
     while !condition() {
         assert!(
@@ -26,8 +27,7 @@ pub(super) fn until(mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// Writes until it hears that nobody reads any more. A child that another test has just forked may
-/// hold the other end until it execs.
+/// Writes until it hears that nobody reads any more.
 pub(super) fn broken(mut write: impl FnMut() -> io::Result<usize>) {
     until(|| write().is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe));
 }

@@ -3,6 +3,7 @@
 use super::{Stage, Temporary, is_reserved};
 use crate::site::tests::Folder;
 use crate::sys::file::Identity;
+use crate::sys::testing::until;
 use crate::sys::{change, file};
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
@@ -127,8 +128,10 @@ fn a_start_removes_what_nobody_works_at_and_nothing_else() {
     assert!(successor.holds(number, held.as_fd()));
     // Once it is let go the next one removes it.
     drop(held);
-    drop(Stage::open(root(&folder).as_fd()).unwrap());
-    assert!(!names(&folder).contains(&own));
+    until(|| {
+        drop(Stage::open(root(&folder).as_fd()).unwrap());
+        !names(&folder).contains(&own)
+    });
 }
 
 #[test]
@@ -173,7 +176,7 @@ fn every_file_is_locked() {
         assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
     }
     drop(held);
-    change::lock(other.as_fd()).unwrap();
+    until(|| change::lock(other.as_fd()).is_ok());
 }
 
 #[test]
@@ -193,7 +196,7 @@ fn who_sweeps_between_the_making_and_the_locking_of_a_file_is_noticed() {
     let (file, sweeper) = (made(2), open_locked(open(2)));
     assert!(!stage.claims(2, file.as_fd()));
     drop(sweeper);
-    assert!(stage.claims(2, file.as_fd()));
+    until(|| stage.claims(2, file.as_fd()));
     let (file, sweeper) = (made(3), open_locked(open(3)));
     stage.remove(3);
     drop(sweeper);

@@ -5,6 +5,7 @@ use super::{Store, refusal};
 use crate::connection::head::Framing;
 use crate::site::Site;
 use crate::site::tests::get;
+use crate::sys::testing::until;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
@@ -88,6 +89,9 @@ fn a_full_file_system_keeps_the_old_file() {
     assert_eq!(world.unfinished(), [""; 0]);
     assert_eq!(get(&mut site, "/inbox/old").body, "old");
     // The room is free again.
+    let other = world.path("root/other");
+    until(|| fs::write(&other, "other").is_ok());
+    fs::remove_file(other).unwrap();
     assert_eq!(put(&mut site, "/inbox/old", &[], "new"), Answer::REPLACED);
     // Not even a name fits.
     let mut names = 0;
