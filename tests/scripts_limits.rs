@@ -13,7 +13,7 @@ use adieu::sys::socket;
 use common::auth::dealt_with;
 use common::child::{as_other, is_root};
 use common::http::Answer;
-use common::outside::status;
+use common::outside::{Tcp, sockets, status};
 use common::place::permit;
 use common::scripts::{
     STATIC, Site, all_end, ask, asking, bare, ends, get, is_kept, one, post, read, running,
@@ -194,6 +194,9 @@ fn who_leaves_the_queue_makes_room_and_nobody_is_started_for_him() {
     let mut half = ask_waiting(&server, "half");
     half.shutdown(Shutdown::Write).unwrap();
     socket::abort(OwnedFd::from(gone));
+    eventually("one waits for its answer", || {
+        sockets(server.port(), &[Tcp::Established]) == 1
+    });
     dealt_with(&server);
     let mut next = ask_waiting(&server, "next");
     gate.lets(3);
