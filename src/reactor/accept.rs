@@ -117,8 +117,25 @@ impl<N: Net> Reactor<N> {
                 }
             }
         }
+        self.meet(turn);
+        self.met = 0;
         while let Some((index, generation)) = self.newcomers.pop() {
             self.watch_slot(index, generation, turn);
+        }
+    }
+
+    /// Reads from those who have come and were not read from yet. All are accepted first: the
+    /// kernel is asked once for all what has changed, and the last one has had time to send.
+    fn meet(&mut self, turn: &Turn<'_>) {
+        if self.met < self.newcomers.len() && self.cache.due().is_some() {
+            // Who connects after a change sees it, however long this turn takes.
+            self.cache.look();
+        }
+        while let Some(&(index, generation)) = self.newcomers.get(self.met) {
+            self.met = self.met.saturating_add(1);
+            if self.slots.generation(index) == generation {
+                self.drive(index, turn);
+            }
         }
     }
 
@@ -148,7 +165,11 @@ impl<N: Net> Reactor<N> {
     fn admit(&mut self, socket: N::Socket, peer: Peer, of_status: bool, turn: &Turn<'_>) {
         let peer = identity::client(peer);
         let counted = Key::of(&peer).filter(|_| !self.proxies.trusts(&peer));
-        if self.addresses.count(counted) >= self.per_address && !self.evict_own(counted, turn) {
+        let is_full = |reactor: &Self| reactor.addresses.count(counted) >= reactor.per_address;
+        if is_full(self) {
+            self.meet(turn);
+        }
+        if is_full(self) && !self.evict_own(counted, turn) {
             self.counters.refuse_address();
             self.net.close(socket, How::Bounded(turn.limits.orphan_ms));
             return;
@@ -181,11 +202,6 @@ impl<N: Net> Reactor<N> {
         };
         self.counters.accept();
         self.addresses.add(counted);
-        if self.cache.due().is_some() {
-            // Who connects after a change sees it, however long this turn takes.
-            self.cache.look();
-        }
-        self.drive(index, turn);
         self.newcomers.push((index, generation));
     }
 
@@ -226,6 +242,10 @@ impl<N: Net> Reactor<N> {
 
     /// A slot is free, or somebody goes for it: one of the same kind.
     fn has_room(&mut self, of_status: bool, turn: &Turn<'_>) -> bool {
+        if !self.slots.is_full(of_status) {
+            return true;
+        }
+        self.meet(turn); // who has had an answer may go
         if !self.slots.is_full(of_status) {
             return true;
         }

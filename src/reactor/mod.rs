@@ -137,6 +137,8 @@ pub struct Reactor<N: Net> {
     cache: Cache,
     /// Who has come in this turn and is not watched yet.
     newcomers: Vec<(u16, u16)>,
+    /// As many of them have had their first visit.
+    met: usize,
 }
 
 impl<N: Net> Reactor<N> {
@@ -201,6 +203,7 @@ impl<N: Net> Reactor<N> {
             peeked: vec![0; PEEK_BYTES],
             cache,
             newcomers: Vec::with_capacity(accept::BATCH * usize::from(net.listeners())),
+            met: 0,
             net,
             config,
         }

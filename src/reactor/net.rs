@@ -274,7 +274,7 @@ pub trait Net {
     /// How far the peer is: a round trip, microseconds; 0 if that is not known.
     fn round_trip_us(&mut self, socket: &Self::Socket) -> u32;
 
-    /// Sends; `more`: further bytes follow at once.
+    /// Sends; `more`: further bytes or our FIN follow at once.
     ///
     /// # Errors
     /// As send(2).

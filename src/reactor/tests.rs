@@ -33,6 +33,8 @@ struct Told {
     accepted: usize,
     receives: VecDeque<io::Result<Vec<u8>>>,
     received: usize,
+    /// How often somebody was asked for before each of these.
+    accepted_before: Vec<usize>,
     discards: VecDeque<usize>,
     resized: Vec<(Side, u32)>,
     stays: bool,
@@ -115,6 +117,7 @@ impl Net for Told {
 
     fn receive(&mut self, (): &(), into: &mut [u8]) -> io::Result<usize> {
         self.received += 1;
+        self.accepted_before.push(self.accepted);
         let bytes = self.receives.pop_front().unwrap_or_else(blocked)?;
         into[..bytes.len()].copy_from_slice(&bytes);
         Ok(bytes.len())
@@ -268,6 +271,31 @@ fn who_takes_the_slot_of_somebody_in_the_same_turn_is_watched_as_itself() {
         generation,
     };
     assert_eq!(reactor.net().registered, [token]);
+    reactor.check();
+}
+
+#[test]
+fn all_who_wait_are_accepted_before_the_first_is_read_from() {
+    let mut reactor = reactor(4, 4);
+    for client in [1, 2] {
+        reactor.net().accepts.push_back(from(client));
+    }
+    reactor.turn().unwrap();
+    assert_eq!(reactor.net().accepted_before, [3, 3]);
+    assert_eq!(reactor.net().registered.len(), 2);
+    reactor.check();
+}
+
+#[test]
+fn who_leaves_in_its_first_visit_has_its_share_back() {
+    let mut reactor = reactor(4, 1);
+    for _ in 0..2 {
+        reactor.net().accepts.push_back(from(1));
+    }
+    reactor.net().receives.push_back(Ok(Vec::new())); // the first has gone at once
+    reactor.turn().unwrap();
+    assert_eq!(reactor.counters().accepted(), 2);
+    assert_eq!(reactor.net().registered.len(), 1);
     reactor.check();
 }
 
