@@ -46,7 +46,7 @@ pub enum Read {
 pub enum Write {
     /// Nothing.
     Nothing,
-    /// [`Connection::sendable`]; `more`: a file or a piece follows at once (MSG_MORE).
+    /// [`Connection::sendable`]; `more`: a file, a piece or our FIN follows at once (MSG_MORE).
     Bytes {
         /// Something follows.
         more: bool,
@@ -202,7 +202,7 @@ impl Connection {
                 Write::Bytes { more: false }
             }
             State::Relay | State::Respond if !self.output.is_empty() => Write::Bytes {
-                more: self.file > 0 || self.has_pieces(),
+                more: self.file > 0 || self.has_pieces() || self.ends_with_output(),
             },
             State::Relay | State::Respond if self.file > 0 => Write::File(self.file),
             State::Idle
@@ -218,6 +218,14 @@ impl Connection {
             | State::Linger
             | State::Closed => Write::Nothing,
         }
+    }
+
+    /// Behind the output comes our FIN, which then needs no segment of its own: to be held until
+    /// shutdown(2) is right, for that follows at once ([`Act::ShutdownWrite`]).
+    fn ends_with_output(&self) -> bool {
+        self.teardown == Teardown::Linger
+            && self.state == State::Respond
+            && (self.last || self.eof && self.found == Found::More)
     }
 
     /// When to call [`Connection::tick`] at the latest; it is in [`Need`], too.

@@ -864,6 +864,39 @@ fn respond_a_file_is_owed_and_its_head_says_more() {
 }
 
 #[test]
+fn respond_the_last_answer_is_held_for_the_fin_that_follows_at_once() {
+    let held = |p: &Peer| p.need().write == Write::Bytes { more: true };
+    let mut p = Peer::new();
+    p.recv(&[GET, LAST].concat());
+    p.serve();
+    assert_eq!(p.answers, 2);
+    assert!(held(&p));
+    p.send(10);
+    assert!(held(&p));
+    p.send(usize::MAX);
+    assert_eq!(p.need().act, Act::ShutdownWrite);
+    // Nothing follows that has come to its end, either.
+    let mut p = Peer::new();
+    p.recv(&[GET, &GET[..5]].concat());
+    p.fin();
+    p.serve();
+    assert!(held(&p));
+    p.send(usize::MAX);
+    assert_eq!(p.need().act, Act::ShutdownWrite);
+    // Who stays has it now, and so has whom close(2) could take it from.
+    let mut p = Peer::new();
+    p.recv(&[GET, &GET[..5]].concat());
+    p.serve();
+    assert!(!held(&p));
+    for teardown in [Teardown::Plain, Teardown::SoLinger] {
+        let mut p = Peer::with(teardown, Limits::new());
+        p.recv(LAST);
+        p.serve();
+        assert!(!held(&p));
+    }
+}
+
+#[test]
 fn respond_the_last_of_the_request_limit_says_close_and_waits_for_more() {
     let mut p = Peer::new();
     p.limits.keepalive_requests = 2;
