@@ -1144,11 +1144,11 @@ fn where_the_kernel_lacks_it_one_line_says_so_and_the_rest_holds() {
         assert_eq!(sandbox_lines(&stopped.lines).len(), 1);
         let cure = "set service.sandbox to on, which does what can be done, or to off";
         let required = command(&["service.sandbox=require"]);
-        refused(required, 1, "service.sandbox", words, cure);
+        refused(required, 78, "service.sandbox", words, cure);
         let asked = command(&["script.sandbox_read=/usr"]);
         refused(
             asked,
-            1,
+            78,
             "script.sandbox_read",
             words.split(':').next().unwrap(),
             "take script.sandbox_read",
@@ -1193,7 +1193,7 @@ fn where_a_filter_hides_capset_the_line_says_so_and_the_rest_holds() {
     let words = "capabilities cannot be given up";
     refused(
         required,
-        1,
+        78,
         "service.sandbox",
         words,
         "set service.sandbox to off",

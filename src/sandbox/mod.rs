@@ -72,7 +72,7 @@ impl Plan {
         };
         if required && abi.is_none() {
             let cure = "set service.sandbox to on, which does what can be done, or to off";
-            return Err(StartError::runtime("service.sandbox", without, cure));
+            return Err(StartError::runtime("service.sandbox", without, cure).lasting());
         }
         Ok(Some(Self {
             abi,
@@ -205,7 +205,7 @@ pub fn of_scripts(config: &Config, answer: Answer) -> Result<Confinement, StartE
         (false, _) => {
             let cure = "take script.sandbox_read and script.sandbox_write away";
             let what = format!("scripts cannot be confined: {answer}");
-            return Err(StartError::runtime("script.sandbox_read", what, cure));
+            return Err(StartError::runtime("script.sandbox_read", what, cure).lasting());
         }
     };
     Ok(Confinement {
@@ -316,6 +316,7 @@ fn is_forbidden(error: &io::Error) -> bool {
 fn refused(what: &'static str, error: &io::Error) -> StartError {
     let cure = "set service.sandbox to off, and report it: this is a fault of adieu or the system";
     StartError::runtime("service.sandbox", format!("{what}: {error}"), cure)
+        .lasting_if_forbidden(error)
 }
 
 #[cfg(test)]
@@ -399,7 +400,7 @@ mod tests {
             match line.contains("not held") {
                 true => {
                     let error = required.unwrap_err();
-                    assert_eq!((error.code, error.place.as_str()), (1, "service.sandbox"));
+                    assert_eq!((error.code, error.place.as_str()), (78, "service.sandbox"));
                 }
                 false => assert!(required.unwrap().is_some()),
             }
@@ -454,7 +455,7 @@ mod tests {
             let error = of_scripts(&config, answer).unwrap_err();
             assert_eq!(
                 (error.code, error.place.as_str()),
-                (1, "script.sandbox_read")
+                (78, "script.sandbox_read")
             );
         }
     }
