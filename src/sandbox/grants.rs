@@ -89,7 +89,8 @@ pub(super) fn of_logs(config: &Config, logs: Logs) -> impl Iterator<Item = Grant
 /// That, and what holds from the start to the end; `file`: where the configuration was read.
 ///
 /// # Errors
-/// As `of`; a path that a key of the sandbox names is not there.
+/// As `of`; a path that a key of the sandbox names is not there; what the start has made was
+/// removed.
 pub fn at_start(
     config: &Config,
     site: &Site,
@@ -97,6 +98,10 @@ pub fn at_start(
 ) -> Result<Vec<Grant>, StartError> {
     let mut all = Vec::new();
     of(config, site, [true; 2], &mut |grant| {
+        // A root is not given away for a directory that is to be made in it: it was made.
+        if grant.access == Access::Fill {
+            return Err(removed(&grant));
+        }
         all.push(grant);
         Ok(())
     })?;
@@ -239,6 +244,12 @@ fn fault(key: &str, what: &dyn std::fmt::Display) -> StartError {
     StartError::runtime(key, format!("cannot be granted: {what}"), cure)
 }
 
+/// The fault of what was there a moment ago.
+fn removed(grant: &Grant) -> StartError {
+    let what = format!("{} was removed while the server started", grant.shown);
+    StartError::runtime(&grant.key, what, "start adieu anew, and leave it there")
+}
+
 /// The fault of a path that cannot be looked at.
 pub(super) fn unseen(key: &str, error: &io::Error) -> StartError {
     let cure = "look at its disk, and at the limits of the process (ulimit -n)";
@@ -356,6 +367,42 @@ mod tests {
             expected.extend(wanted.iter().map(|name| (*name, change)));
             assert_eq!(granted, pairs(&expected), "{rules:?}");
         }
+    }
+
+    #[test]
+    fn a_stage_that_goes_while_the_server_starts_is_not_made_up_for_by_its_root() {
+        if !crate::site::upload::BUILT {
+            return;
+        }
+        let folder = Folder::new();
+        let config = folder.config(&["/inbox 1"]);
+        let stage = folder.at("www/.adieu-uploads");
+        for is_another in [false, true] {
+            let site = Site::new(&config).unwrap();
+            // Its number is not free for another one while this has it.
+            fs::rename(&stage, folder.at("alias/gone")).unwrap();
+            if is_another {
+                fs::create_dir(&stage).unwrap();
+            }
+            let error = at_start(&config, &site, None).unwrap_err();
+            let line = format!(
+                "site.uploads: {} was removed while the server started; start adieu anew, and \
+                 leave it there",
+                stage.display()
+            );
+            assert_eq!((error.to_string(), error.code), (line, 1));
+            fs::remove_dir(folder.at("alias/gone")).unwrap();
+        }
+        // Before it was made, as a reload looks: then it is the root that must have been granted.
+        fs::remove_dir(&stage).unwrap();
+        let site = Site::check(&config).unwrap();
+        let mut needed = Vec::new();
+        let all = of(&config, &site, [true; 2], &mut |grant| {
+            needed.push(grant.access);
+            Ok(())
+        });
+        assert!(all.is_ok());
+        assert_eq!(needed, [Access::Read, Access::Fill, Access::Change]);
     }
 
     #[test]

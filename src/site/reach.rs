@@ -105,13 +105,18 @@ impl Host {
         Ok(true)
     }
 
-    /// The directory where uploads grow; where it is gone, the one in which it is made.
+    /// The directory where uploads grow; where it is not there yet, or is gone, the one in which it
+    /// is made.
     fn reach_of_stage(&self, place: u16) -> io::Result<Option<Reach>> {
         let Some(root) = self.root_at(place) else {
             return Ok(None);
         };
         let above = root.tree(self.symlinks).root;
-        let (at, need) = match Stage::name(above) {
+        let named = match &root.stage {
+            Some(stage) => stage.name_again(above),
+            None => Stage::name(above),
+        };
+        let (at, need) = match named {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 (above.try_clone_to_owned()?, Need::Make)
             }

@@ -89,6 +89,19 @@ impl Stage {
         file::open_directory(root, NAME)
     }
 
+    /// The same of this very one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Stage::name`]; `NotFound` too if another one has its name.
+    pub(super) fn name_again(&self, root: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+        let at = Self::name(root)?;
+        match Identity::of(at.as_fd())? == self.identity {
+            true => Ok(at),
+            false => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
     /// Makes the directory in `root`, unless it is there, and removes what nobody works at.
     ///
     /// # Errors
