@@ -383,17 +383,18 @@ fn holds_nothing() {
 fn name_and_priority() {
     let mut helper = start();
     assert!(works(&mut helper));
-    let of = |pid: &str| {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-        let (name, rest) = stat.rsplit_once(") ").unwrap();
-        let name = name.split_once('(').unwrap().1.to_owned();
-        // The 19th, of which two are in front.
-        let nice: i32 = rest.split(' ').nth(16).unwrap().parse().unwrap();
-        (name, nice)
-    };
-    let (name, nice) = of(&helper.pid().unwrap().to_string());
+    let (name, nice) = name_and_nice(&helper.pid().unwrap().to_string());
     assert_eq!(name, "adieu-helper");
-    assert_eq!(nice, (of("self").1 + 10).min(19));
+    assert_eq!(nice, (name_and_nice("self").1 + 10).min(19));
+}
+
+/// What ps(1) calls this process, and how many steps it lets others go first.
+fn name_and_nice(pid: &str) -> (String, i32) {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let (name, rest) = stat.rsplit_once(") ").unwrap();
+    let name = name.split_once('(').unwrap().1.to_owned();
+    // The 19th, of which two are in front.
+    (name, rest.split(' ').nth(16).unwrap().parse().unwrap())
 }
 
 /// Its threads, by number: what it said of itself is whether it waits for spare time.
@@ -448,8 +449,10 @@ fn in_spare_time() {
     });
 }
 
-/// Somebody who always wants the core.
-struct Hog(std::process::Child);
+/// Somebody who always wants the core: a loop, or so many that weigh together as much as one of ten
+/// steps down does. Under nice(1) a single one leaves more to who waits for spare time than is too
+/// little.
+struct Hog(Vec<std::process::Child>);
 
 impl Hog {
     /// On the first core, with the helper.
@@ -473,44 +476,52 @@ impl Hog {
         if !pinned.ok()?.success() {
             return None;
         }
-        let hog = Command::new("taskset")
-            .args(["-c", &core, "sh", "-c", "while :; do :; done"])
-            .spawn();
-        Some(Self(hog.unwrap()))
+        let hog = |_| {
+            Command::new("taskset")
+                .args(["-c", &core, "sh", "-c", "while :; do :; done"])
+                .spawn()
+                .unwrap()
+        };
+        // Three steps halve what one weighs; see sched(7).
+        let steps = name_and_nice("self").1 - 10;
+        let doublings = (steps.max(0) + 2) / 3;
+        Some(Self((0..1 << doublings).map(hog).collect()))
     }
 
     /// It is the loop by now, and gets its core.
     fn always_wants_it(&self) {
-        let path = format!("/proc/{}/schedstat", self.0.id());
-        until(|| {
-            let text = fs::read_to_string(&path).unwrap();
-            text.split(' ').next().unwrap().parse::<u64>().unwrap() > 20_000_000
-        });
+        for hog in &self.0 {
+            let path = format!("/proc/{}/schedstat", hog.id());
+            until(|| {
+                let text = fs::read_to_string(&path).unwrap();
+                text.split(' ').next().unwrap().parse::<u64>().unwrap() > 20_000_000
+            });
+        }
     }
 }
 
 impl Drop for Hog {
     fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
+        for hog in &mut self.0 {
+            drop(hog.kill());
+            drop(hog.wait());
+        }
     }
 }
 
 fn on_a_busy_core() {
     let mut helper = start();
     assert!(works(&mut helper));
-    let [own, spare] = look_at_a_slow_one(&mut helper);
-    let whole = own + spare;
     let Some(hog) = Hog::beside(&helper) else {
         println!("SKIP: taskset cannot pin a process here");
         return;
     };
     hog.always_wants_it();
     let [own, spare] = look_at_a_slow_one(&mut helper);
-    assert!(own > whole / 2, "{own} and {spare} of {whole} ns");
+    assert!(own > spare, "{own} and {spare} ns");
     // The next one does not wait for the thread that is behind.
-    let [own, _] = look_at_a_slow_one(&mut helper);
-    assert!(own > whole / 2, "{own} of {whole} ns");
+    let [own, spare] = look_at_a_slow_one(&mut helper);
+    assert!(own > spare, "{own} and {spare} ns");
     drop(hog);
     // It makes up for it, and is asked again.
     until(|| {
