@@ -1,5 +1,6 @@
 //! Whoever holds what others need, and does not move, cannot lock them out: neither clients that do
-//! not read, nor pipelines behind a download, nor silent connections.
+//! not read, nor pipelines behind a download, nor silent connections. Where the system has nothing
+//! left the log stays short.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -14,13 +15,14 @@ use adieu::connection::state::Teardown;
 use adieu::reactor::teardown::BUILT;
 use adieu::sys::socket;
 use common::http::only;
-use common::outside::{Tcp, sockets};
+use common::outside::{Tcp, descriptors, sockets};
 use common::root::Root;
 use common::server::Server;
-use common::{End, eventually, hear};
+use common::{End, eventually, hear, skip};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::fd::AsFd;
+use std::process::{Command, Stdio};
 
 /// A connection whose client takes little.
 fn narrow(server: &Server) -> TcpStream {
@@ -171,6 +173,46 @@ fn a_client_that_pauses_gets_the_end_of_its_answer_too() {
         assert_eq!((only(&heard.bytes).body, heard.end), (bytes, End::Fin));
     }
     drop(pausing);
+    server.comes_home();
+    server.stop();
+}
+
+/// From now on it may open descriptors below this number; says whether that could be told.
+fn may_open(server: &Server, below: usize) -> bool {
+    let told = Command::new("prlimit")
+        .args(["--pid", &server.pid().to_string()])
+        .arg(format!("--nofile={below}:"))
+        .stderr(Stdio::null())
+        .status();
+    told.is_ok_and(|status| status.success())
+}
+
+#[test]
+fn a_want_of_descriptors_is_told_once_and_each_rest_is_counted() {
+    let root = Root::new();
+    let server = Server::start(root.path(), &[]);
+    if !may_open(&server, descriptors(server.pid())) {
+        skip(
+            "a_want_of_descriptors_is_told_once_and_each_rest_is_counted",
+            "there is no prlimit",
+        );
+        return;
+    }
+    // The kernel takes them in, and the server cannot.
+    let waiting: Vec<TcpStream> = (0..4).map(|_| server.connect()).collect();
+    let rests = |line: &str| {
+        let (_, behind) = line.split_once(" accept-pauses=")?;
+        behind.split_whitespace().next()?.parse::<u64>().ok()
+    };
+    eventually("it has rested five times", || {
+        server.signal("USR2");
+        server.said(|line| rests(line) >= Some(5)) > 0
+    });
+    let told = "adieu: warning: accepting rests for 250 ms: ";
+    assert_eq!(server.said(|line| line.starts_with(told)), 1);
+    assert!(may_open(&server, 1024));
+    server.serves_a_good_client();
+    drop(waiting);
     server.comes_home();
     server.stop();
 }

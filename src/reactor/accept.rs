@@ -8,6 +8,7 @@
 use super::addresses::Key;
 use super::identity;
 use super::net::{Look, Net, Token};
+use super::rests::Rests;
 use super::slots::{Ready, Slot};
 use super::{GRACE_MS, Reactor};
 use crate::connection::Connection;
@@ -29,6 +30,7 @@ pub(super) struct Door {
     ready: Vec<bool>,
     open: bool,
     paused_until: Option<Ms>,
+    rests: Rests,
 }
 
 impl Door {
@@ -37,6 +39,7 @@ impl Door {
             ready: vec![true; usize::from(listeners)],
             open: true,
             paused_until: None,
+            rests: Rests::default(),
         }
     }
 
@@ -93,6 +96,9 @@ impl<N: Net> Reactor<N> {
     pub(super) fn accept(&mut self, turn: &Turn<'_>) {
         if self.door.paused_until.is_some_and(|at| turn.now >= at) {
             self.door.paused_until = None;
+        }
+        if let Some(untold) = self.door.rests.end(turn.now) {
+            log::info!("accepting has not rested for a minute{untold}");
         }
         for listener in 0..self.net.listeners() {
             let mut failed = 0;
@@ -155,10 +161,13 @@ impl<N: Net> Reactor<N> {
         Ok(())
     }
 
-    /// The next one would fail in the same way: accepting rests, and the loop with it.
+    /// The next one would fail in the same way: accepting rests, and the loop with it. Each rest is
+    /// counted, and told now and then: the log of a small device is a ring.
     fn pause(&mut self, error: &io::Error, turn: &Turn<'_>) {
         self.counters.pause_accept();
-        log::warn!("accepting rests for {PAUSE_MS} ms: {error}");
+        if let Some(untold) = self.door.rests.begin(turn.now) {
+            log::warn!("accepting rests for {PAUSE_MS} ms: {error}{untold}");
+        }
         self.door.paused_until = Some(turn.now.after(PAUSE_MS));
     }
 

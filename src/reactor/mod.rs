@@ -31,6 +31,7 @@ pub mod passing;
 mod places;
 mod queue;
 mod reload;
+mod rests;
 pub mod scripts;
 mod sizes;
 mod sleep;
