@@ -6,25 +6,18 @@
 
 use super::listeners::Ids;
 use crate::config::StartError;
-use crate::sys::file::Identity;
+use crate::sys::made::Made;
 use crate::sys::socket;
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// All of them. Dropped before they are kept, they are removed.
 #[derive(Debug, Default)]
 pub struct SocketFiles {
     owner: Option<Ids>,
     made: Vec<Made>,
-}
-
-/// A file, and which one it is.
-#[derive(Debug)]
-struct Made {
-    path: PathBuf,
-    identity: Identity,
 }
 
 impl SocketFiles {
@@ -38,10 +31,7 @@ impl SocketFiles {
     /// A socket bound to `path`, whose file has these permissions; see [`socket::bind_unix`].
     pub(super) fn bind(&mut self, path: &Path, mode: u32) -> io::Result<OwnedFd> {
         let fd = socket::bind_unix(path, mode)?;
-        if let Ok(identity) = Identity::at_itself(path) {
-            let path = path.to_owned();
-            self.made.push(Made { path, identity });
-        }
+        self.made.extend(Made::at(path));
         Ok(fd)
     }
 
@@ -70,11 +60,9 @@ impl SocketFiles {
 
     /// The server does not serve. What stands in the place of one stays.
     pub fn remove(&self) {
-        for file in &self.made {
-            if Identity::at_itself(&file.path).is_ok_and(|now| now == file.identity) {
-                // Who has become another user may not; another process does it then.
-                let _ = fs::remove_file(&file.path);
-            }
+        for file in self.made.iter().filter(|file| file.is_there()) {
+            // Who has become another user may not; another process does it then.
+            let _ = fs::remove_file(file.path());
         }
     }
 }

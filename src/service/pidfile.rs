@@ -12,7 +12,7 @@
 //! number stays.
 
 use crate::config::StartError;
-use crate::sys::file::Identity;
+use crate::sys::made::Made;
 use crate::sys::{mark, outlet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
@@ -100,11 +100,10 @@ impl Pidfile {
 
     /// What we have made, if it was not there before.
     pub(super) fn made(&self) -> Option<Made> {
-        let identity = Identity::of(self.file.as_fd())
-            .ok()
-            .filter(|_| self.is_new)?;
-        let path = self.path.clone();
-        Some(Made { path, identity })
+        let made = self
+            .is_new
+            .then(|| Made::open(&self.path, self.file.as_fd()));
+        made?.ok()
     }
 
     fn unlink(&self) -> bool {
@@ -112,26 +111,18 @@ impl Pidfile {
     }
 }
 
-/// A file that a start has made, and which one it is.
-#[derive(Debug)]
-pub(super) struct Made {
-    path: PathBuf,
-    identity: Identity,
-}
-
 /// Removes it for a start that has failed and could not: if it is empty, and nobody starts by it.
 pub(super) fn sweep(made: &Made) {
     let mut options = OpenOptions::new();
     options.read(true).write(true);
     options.custom_flags(outlet::NO_LINK_NO_WAIT);
-    let Ok(mut file) = options.open(&made.path) else {
+    let Ok(mut file) = options.open(made.path()) else {
         return;
     };
     let is_empty = content(&mut file).is_ok_and(|text| text.is_empty());
     let is_left = !mark::is_any(file.as_fd()).unwrap_or(false);
-    let is_it = Identity::of(file.as_fd()).is_ok_and(|now| now == made.identity);
-    if is_it && is_empty && is_left {
-        let _ = fs::remove_file(&made.path);
+    if made.is(file.as_fd()) && is_empty && is_left {
+        let _ = fs::remove_file(made.path());
     }
 }
 

@@ -62,6 +62,7 @@ pub mod inotify;
 pub mod interface;
 pub mod limits;
 mod listen;
+pub mod made;
 pub mod mark;
 pub mod memory;
 pub mod notify;
