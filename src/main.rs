@@ -2,7 +2,7 @@
 
 use adieu::cli::{self, Command, Errand, Start};
 use adieu::config::StartError;
-use adieu::reactor::{self, teardown};
+use adieu::reactor::{self, idle_keys, teardown};
 use adieu::report::sink;
 use adieu::{doctor, service, status};
 use std::ffi::OsString;
@@ -33,6 +33,7 @@ fn run() -> Result<u8, StartError> {
             let checked = service::check(&setup.config);
             checked.map_err(|error| setup.origins.locate(error))?;
             cli::say(&setup.to_string())?;
+            idle_keys::lines(&setup.config).iter().for_each(sink::aside);
         }
         Command::Errand(Errand::Doctor, behind) => return doctor(behind),
         Command::Errand(Errand::Status, behind) => cli::say(&status::run(behind)?)?,

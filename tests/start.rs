@@ -75,6 +75,63 @@ fn served_at(path: &Path) {
 // ---- it does not start ------------------------------------------------------------------------
 
 #[test]
+fn keys_that_tune_what_this_build_lacks_are_named_and_refuse_nothing() {
+    let told = [
+        ("auth.failures", "6", adieu::helper::BUILT, "auth"),
+        ("upload.at_once", "3", adieu::site::upload::BUILT, "upload"),
+        ("script.cpu_s", "7", adieu::script::BUILT, "cgi"),
+        (
+            "status.allow",
+            "all",
+            adieu::config::status::BUILT,
+            "status",
+        ),
+        (
+            "log.access_bytes",
+            "5KiB",
+            adieu::report::access::BUILT,
+            "access-log",
+        ),
+        (
+            "service.sandbox_read",
+            "/",
+            adieu::sandbox::BUILT,
+            "sandbox",
+        ),
+    ];
+    let keys: Vec<String> = told
+        .iter()
+        .map(|(key, value, ..)| format!("{key}={value}"))
+        .collect();
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let missing = told.iter().filter(|(_, _, built, _)| !built);
+    let lines: Vec<String> = missing
+        .map(|(key, _, _, feature)| {
+            let what = format!("without effect, for this build lacks the feature {feature}");
+            format!("adieu: warning: {key}: {what}")
+        })
+        .collect();
+    let root = Root::new();
+    let server = Server::start(root.path(), &keys);
+    let such = |line: &str| line.contains("without effect");
+    let is_told = |times: usize| {
+        let each = |line: &String| server.said(|said| said == line) == times;
+        lines.iter().all(each) && server.said(such) == times * lines.len()
+    };
+    eventually("they are named", || is_told(1));
+    server.signal("HUP");
+    server.says("adieu: reloaded: ");
+    eventually("and again", || is_told(2));
+    server.stop();
+    let mut arguments = vec!["-t"];
+    arguments.extend(keys.iter().flat_map(|key| ["--set", key]));
+    let run = run(&arguments);
+    assert_eq!(run.code, 0, "{run:?}");
+    let named: Vec<&str> = run.err.lines().collect();
+    assert_eq!(named, lines);
+}
+
+#[test]
 fn a_root_that_cannot_be_served_is_named() {
     let root = Root::new();
     let path = |name: &str| root.path().join(name).display().to_string();

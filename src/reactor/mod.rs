@@ -22,6 +22,7 @@ mod files;
 mod growth;
 mod home;
 mod identity;
+pub mod idle_keys;
 pub mod kernel;
 mod lending;
 mod listen_fault;

@@ -9,6 +9,7 @@
 //! everybody else for that moment.
 
 use super::Reactor;
+use super::idle_keys;
 use super::net::Net;
 use super::scripts::start_starter;
 use super::verdicts::start_helper;
@@ -103,6 +104,9 @@ impl<N: Net> Reactor<N> {
                 let names: Vec<&str> = changes.restart.iter().map(|key| key.name).collect();
                 if !names.is_empty() {
                     log::warn!("a restart is needed for {}", names.join(", "));
+                }
+                for line in idle_keys::lines(&self.config) {
+                    log::warn!("{line}");
                 }
             }
             Err(error) => {

@@ -24,7 +24,7 @@ use crate::maker::Maker;
 use crate::reactor::kernel::{Before, Kernel};
 use crate::reactor::listeners::{Given, Ids};
 use crate::reactor::socket_files::SocketFiles;
-use crate::reactor::{self, Reactor, Reread, scripts, teardown, verdicts};
+use crate::reactor::{self, Reactor, Reread, idle_keys, scripts, teardown, verdicts};
 use crate::report::access::Access;
 use crate::report::herald::Herald;
 use crate::report::sink;
@@ -150,7 +150,7 @@ fn run(
     if let Some(pidfile) = &mut pidfile {
         pidfile.write();
     }
-    announce(&announcement, plan.as_ref());
+    announce(&announcement, plan.as_ref(), config);
     sink::ready();
     reactor.ready();
     inherited.tell_ready();
@@ -160,14 +160,17 @@ fn run(
     until_the_end(reactor, pidfile)
 }
 
-/// Says where it serves, and what holds it there.
-fn announce(announcement: &str, plan: Option<&Plan>) {
+/// Says where it serves, what holds it there, and what of its configuration is for another build.
+fn announce(announcement: &str, plan: Option<&Plan>, config: &Config) {
     log::info!("{announcement}");
     if let Some(plan) = plan {
         match plan.is_whole() {
             true => log::info!("{}", plan.line()),
             false => log::warn!("{}", plan.line()),
         }
+    }
+    for line in idle_keys::lines(config) {
+        log::warn!("{line}");
     }
 }
 
