@@ -81,11 +81,9 @@ impl Scan {
 
     /// One whole line without its LF; whether it is blank.
     fn line(&self, line: &[u8], limits: &Limits) -> Result<bool, Reject> {
-        let fault = if self.fields {
-            Reject::BadField
-        } else {
-            request_line(line, limits)?;
-            Reject::BadRequestLine
+        let (fault, has_words) = match self.fields {
+            true => (Reject::BadField, true),
+            false => (Reject::BadRequestLine, request_line(line, limits)?),
         };
         let Some((b'\r', line)) = line.split_last() else {
             return Err(fault); // a bare LF
@@ -95,7 +93,7 @@ impl Scan {
         }
         let fits = match (line.first(), self.fields) {
             (None, _) => return Ok(true),
-            (Some(_), false) => line.iter().filter(|b| **b == b' ').count() == 2,
+            (Some(_), false) => has_words,
             // obs-fold begins with white space, which is no token either
             (Some(_), true) => line
                 .iter()
@@ -139,7 +137,7 @@ fn field_line(bytes: &[u8]) -> Option<u16> {
         .position(|b| !is_token(*b))
         .filter(|n| *n > 0)?;
     let (colon, value) = bytes.get(name..)?.split_first()?;
-    let may = |word: u64| has_below(word, b'\r' + 1);
+    let may = |word: u64| below(word, b'\r' + 1);
     let end = find(value, may, |byte| matches!(byte, b'\r' | b'\n' | 0))?;
     let is_whole = *colon == b':' && value.get(end..)?.starts_with(b"\r\n");
     u16::try_from(name + 1 + end + 2).ok().filter(|_| is_whole)
@@ -150,51 +148,70 @@ const fn everywhere(byte: u8) -> u64 {
     u64::from_ne_bytes([byte; 8])
 }
 
-/// Where the first byte is that `is` so. Eight bytes in which `may` finds none are passed at once.
-fn find(bytes: &[u8], may: impl Fn(u64) -> bool, is: impl Fn(u8) -> bool) -> Option<usize> {
-    let words = bytes.chunks_exact(8).map(|eight| {
+/// Where the first byte is that `is` so. `may` marks in eight bytes the first that can be, by its
+/// highest bit; where it marks none all are passed at once.
+fn find(bytes: &[u8], may: impl Fn(u64) -> u64, is: impl Fn(u8) -> bool) -> Option<usize> {
+    let mut start = 0;
+    for eight in bytes.chunks_exact(8) {
         let eight = <[u8; 8]>::try_from(eight).unwrap_or_default();
-        u64::from_ne_bytes(eight)
-    });
-    let passed = words.take_while(|word| !may(*word)).count();
-    let start = passed * 8;
+        let marks = may(u64::from_le_bytes(eight));
+        if marks != 0 {
+            start += usize::try_from(marks.trailing_zeros() / 8).unwrap_or(0);
+            break;
+        }
+        start += 8;
+    }
     let rest = bytes.get(start..).unwrap_or_default();
     rest.iter().position(|b| is(*b)).map(|at| start + at)
 }
 
-/// Some byte of the word is below `limit`, which is at most 0x80.
-const fn has_below(word: u64, limit: u8) -> bool {
-    word.wrapping_sub(everywhere(limit)) & !word & everywhere(0x80) != 0
+/// The highest bit of the first byte of a word that is below `limit`, which is at most 0x80; those
+/// behind it may be marked too. 0: none is.
+const fn below(word: u64, limit: u8) -> u64 {
+    word.wrapping_sub(everywhere(limit)) & !word & everywhere(0x80)
+}
+
+/// Where the first of these bytes is.
+fn find_byte(bytes: &[u8], byte: u8) -> Option<usize> {
+    let may = |word: u64| below(word ^ everywhere(byte), 1);
+    find(bytes, may, |b| b == byte)
 }
 
 /// The end of the line.
-fn find_line_end(bytes: &[u8]) -> Option<usize> {
-    let may = |word: u64| has_below(word ^ everywhere(b'\n'), 1);
-    find(bytes, may, |byte| byte == b'\n')
+pub(super) fn find_line_end(bytes: &[u8]) -> Option<usize> {
+    find_byte(bytes, b'\n')
+}
+
+/// What stands before the first space, and behind it if there is one.
+pub(super) fn word(bytes: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match find_byte(bytes, b' ') {
+        Some(at) => (bytes.get(..at).unwrap_or_default(), bytes.get(at + 1..)),
+        None => (bytes, None),
+    }
 }
 
 /// A CR or NUL in a line.
 fn breaks(line: &[u8]) -> bool {
-    let may = |word: u64| has_below(word, b'\r' + 1);
+    let may = |word: u64| below(word, b'\r' + 1);
     find(line, may, |byte| matches!(byte, b'\r' | 0)).is_some()
 }
 
 /// What can be said of a request line from its front, whole or not: 400 for what is no method, 414
-/// before a needlessly long target has arrived whole, 400 for what is longer than a version.
-fn request_line(line: &[u8], limits: &Limits) -> Result<(), Reject> {
-    let mut words = line.split(|b| *b == b' ');
-    let method = words.next().unwrap_or_default();
+/// before a needlessly long target has arrived whole, 400 for what is longer than a version. Else
+/// whether it has its three words.
+fn request_line(line: &[u8], limits: &Limits) -> Result<bool, Reject> {
+    let (method, rest) = word(line);
     // A CR may be the one of a blank line; elsewhere it is found when the line is whole.
     if method.len() > METHOD_BYTES || !method.iter().all(|b| is_token(*b) || *b == b'\r') {
         return Err(Reject::BadRequestLine);
     }
-    let target = words.next().unwrap_or_default();
+    let (target, rest) = word(rest.unwrap_or_default());
     if target.len() > usize::from(limits.target_bytes) {
         return Err(Reject::TargetTooLong);
     }
-    let version = words.next().unwrap_or_default();
-    if version.len() > VERSION_BYTES || words.next().is_some() {
+    let (version, more) = word(rest.unwrap_or_default());
+    if version.len() > VERSION_BYTES || more.is_some() {
         return Err(Reject::BadRequestLine);
     }
-    Ok(())
+    Ok(rest.is_some())
 }
