@@ -7,6 +7,7 @@ use super::body::is_token;
 use super::head::{Field, Framing, Method, Request, Target, Verdict, Version, is_plain};
 use super::limits::Limits;
 use super::reason::Reject;
+use super::scan::{find_line_end, word};
 
 /// Reads a whole head, as [`super::head::Found::Whole`] delimited it.
 ///
@@ -22,24 +23,12 @@ pub fn parse<'a>(
         .take_while(|b| matches!(b, b'\r' | b'\n'))
         .count();
     let rest = head.get(blank..).unwrap_or_default();
-    let line_bytes = rest
-        .iter()
-        .position(|b| *b == b'\r')
-        .ok_or(Reject::BadRequestLine)?;
-    let (line, rest) = rest
-        .split_at_checked(line_bytes)
-        .ok_or(Reject::BadRequestLine)?;
-    let section = rest.get(2..).ok_or(Reject::BadRequestLine)?;
-
-    let mut words = line.split(|b| *b == b' ');
-    let (Some(method), Some(target), Some(version), None) =
-        (words.next(), words.next(), words.next(), words.next())
-    else {
-        return Err(Reject::BadRequestLine);
-    };
-    let version = read_version(version)?;
-    let method_name = method;
-    let method = read_method(method_name)?;
+    let (line, section) = split_line(rest).ok_or(Reject::BadRequestLine)?;
+    let (method, rest) = word(line);
+    let (target, rest) = word(rest.ok_or(Reject::BadRequestLine)?);
+    // A third space would stand in the version, where none may.
+    let version = read_version(rest.ok_or(Reject::BadRequestLine)?)?;
+    let method = read_method(method)?;
 
     let room = fields.len().min(usize::from(limits.fields));
     let fields = fields.get_mut(..room).ok_or(Reject::HeadTooLarge)?;
@@ -49,15 +38,16 @@ pub fn parse<'a>(
         Ok(httparse::Status::Partial) | Err(_) => return Err(Reject::BadField),
     };
     let (target, authority) = read_target(method, target)?;
-    let host = read_host(version, fields, authority)?;
-    let framing = read_framing(version, fields)?;
+    let told = Told::by(fields, limits);
+    let host = read_host(version, told.host, authority)?;
+    let framing = read_framing(version, told.length, told.coding)?;
     let verdict = Verdict {
         head_bytes: head.len(),
         framing,
         version,
-        keep: persists(version, fields, limits),
+        keep: told.persists(version),
         head_only: method == Method::Head,
-        expects_continue: read_expect(version, fields)?,
+        expects_continue: told.expects(version)?,
     };
     Ok(Request {
         method,
@@ -66,6 +56,13 @@ pub fn parse<'a>(
         fields,
         verdict,
     })
+}
+
+/// The line at the front without its end, and what stands behind that.
+fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = find_line_end(bytes)?;
+    let line = bytes.get(..end)?.strip_suffix(b"\r")?;
+    Some((line, bytes.get(end + 1..)?))
 }
 
 fn read_version(version: &[u8]) -> Result<Version, Reject> {
@@ -173,14 +170,13 @@ fn strip_scheme(target: &[u8]) -> Option<&[u8]> {
 /// 3.2.2).
 fn read_host<'a>(
     version: Version,
-    fields: &[Field<'a>],
+    host: Once<'a>,
     authority: Option<&'a [u8]>,
 ) -> Result<&'a [u8], Reject> {
-    let mut hosts = named(fields, "host");
-    let host = match (hosts.next(), hosts.next(), version) {
-        (Some(host), None, _) if is_host(host) => host,
-        (None, _, Version::Http10) => b"",
-        (_, _, _) => return Err(Reject::BadHost),
+    let host = match (host, version) {
+        (Once::One(host), _) if is_host(host) => host,
+        (Once::None, Version::Http10) => b"",
+        (_, _) => return Err(Reject::BadHost),
     };
     match authority {
         Some(authority) if is_host(authority) => Ok(authority),
@@ -218,30 +214,21 @@ fn is_host(host: &[u8]) -> bool {
 
 /// RFC 9112 section 6.3, with nothing forgiven: two framings, a repeated, listed, signed or spaced
 /// length, and any coding but a single `chunked` are refused.
-fn read_framing(version: Version, fields: &[Field<'_>]) -> Result<Framing, Reject> {
-    let mut lengths = named(fields, "content-length");
-    let mut codings = named(fields, "transfer-encoding");
-    match (lengths.next(), codings.next()) {
-        (None, None) => Ok(Framing::None),
-        (Some(_), Some(_)) => Err(Reject::BadFraming),
-        (Some(length), None) => {
-            if lengths.next().is_some() {
-                return Err(Reject::BadFraming);
-            }
-            match read_length(length).ok_or(Reject::BadFraming)? {
-                0 => Ok(Framing::None),
-                length => Ok(Framing::Length(length)),
-            }
-        }
-        (None, Some(coding)) => {
-            if version == Version::Http10 || codings.next().is_some() {
-                return Err(Reject::BadFraming);
-            }
+fn read_framing(version: Version, length: Once<'_>, coding: Once<'_>) -> Result<Framing, Reject> {
+    match (length, coding, version) {
+        (Once::None, Once::None, _) => Ok(Framing::None),
+        (Once::One(length), Once::None, _) => match read_length(length) {
+            Some(0) => Ok(Framing::None),
+            Some(length) => Ok(Framing::Length(length)),
+            None => Err(Reject::BadFraming),
+        },
+        (Once::None, Once::One(coding), Version::Http11) => {
             if coding.eq_ignore_ascii_case(b"chunked") {
                 return Ok(Framing::Chunked);
             }
             Err(bad_coding(coding))
         }
+        (_, _, _) => Err(Reject::BadFraming),
     }
 }
 
@@ -270,50 +257,86 @@ fn read_length(value: &[u8]) -> Option<u64> {
     })
 }
 
-/// `Expect: 100-continue`; HTTP/1.0 has none (RFC 9110 section 10.1.1).
-fn read_expect(version: Version, fields: &[Field<'_>]) -> Result<bool, Reject> {
-    if version == Version::Http10 {
-        return Ok(false);
+/// The value of a field that may come once.
+#[derive(Clone, Copy, Debug, Default)]
+enum Once<'a> {
+    #[default]
+    None,
+    One(&'a [u8]),
+    More,
+}
+
+impl<'a> Once<'a> {
+    fn add(&mut self, value: &'a [u8]) {
+        *self = match self {
+            Self::None => Self::One(value),
+            Self::One(_) | Self::More => Self::More,
+        };
     }
-    let mut expects = false;
-    for value in named(fields, "expect").flat_map(list) {
-        if !value.eq_ignore_ascii_case(b"100-continue") {
-            return Err(Reject::UnknownExpectation);
+}
+
+/// What the field lines say that matters to the connection, read in one pass: nothing is judged
+/// here.
+#[derive(Clone, Copy, Debug, Default)]
+struct Told<'a> {
+    host: Once<'a>,
+    length: Once<'a>,
+    coding: Once<'a>,
+    /// Options of Connection.
+    close: bool,
+    keep_alive: bool,
+    /// Members of Expect: `100-continue`, and others.
+    waits: bool,
+    demands: bool,
+    /// `limits.keepalive_off_agents` names its User-Agent.
+    agent_is_off: bool,
+}
+
+impl<'a> Told<'a> {
+    fn by(fields: &[Field<'a>], limits: &Limits) -> Self {
+        let mut told = Self::default();
+        for Field { name, value } in fields {
+            let is = |known: &str| name.eq_ignore_ascii_case(known);
+            if is("host") {
+                told.host.add(value);
+            } else if is("user-agent") {
+                let mut off = limits.keepalive_off_agents.iter();
+                told.agent_is_off |= off.any(|prefix| value.starts_with(prefix));
+            } else if is("connection") {
+                for option in list(value) {
+                    told.close |= option.eq_ignore_ascii_case(b"close");
+                    told.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                }
+            } else if is("content-length") {
+                told.length.add(value);
+            } else if is("transfer-encoding") {
+                told.coding.add(value);
+            } else if is("expect") {
+                for member in list(value) {
+                    let waits = member.eq_ignore_ascii_case(b"100-continue");
+                    told.waits |= waits;
+                    told.demands |= !waits;
+                }
+            }
         }
-        expects = true;
+        told
     }
-    Ok(expects)
-}
 
-/// Whether the client is one to be kept (RFC 9112 section 9.3); `limits.keepalive` is seen to where
-/// it is answered, for a client that is sent away unasked may have sent more.
-fn persists(version: Version, fields: &[Field<'_>], limits: &Limits) -> bool {
-    let mut close = false;
-    let mut keep_alive = false;
-    for option in named(fields, "connection").flat_map(list) {
-        close |= option.eq_ignore_ascii_case(b"close");
-        keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+    /// Whether the client is one to be kept (RFC 9112 section 9.3); `limits.keepalive` is seen to
+    /// where it is answered, for a client that is sent away unasked may have sent more.
+    fn persists(&self, version: Version) -> bool {
+        let wanted = !self.close && (version == Version::Http11 || self.keep_alive);
+        wanted && !self.agent_is_off
     }
-    let wanted = !close && (version == Version::Http11 || keep_alive);
-    wanted && !agent_is_off(fields, limits)
-}
 
-fn agent_is_off(fields: &[Field<'_>], limits: &Limits) -> bool {
-    let off = &limits.keepalive_off_agents;
-    !off.is_empty()
-        && named(fields, "user-agent")
-            .any(|agent| off.iter().any(|prefix| agent.starts_with(prefix)))
-}
-
-/// The values of the field lines with this name.
-fn named<'a, 'f>(
-    fields: &'f [Field<'a>],
-    name: &'static str,
-) -> impl Iterator<Item = &'a [u8]> + use<'a, 'f> {
-    fields
-        .iter()
-        .filter(move |f| f.name.eq_ignore_ascii_case(name))
-        .map(|f| f.value)
+    /// `Expect: 100-continue`; HTTP/1.0 has none (RFC 9110 section 10.1.1).
+    fn expects(&self, version: Version) -> Result<bool, Reject> {
+        match version {
+            Version::Http10 => Ok(false),
+            Version::Http11 if self.demands => Err(Reject::UnknownExpectation),
+            Version::Http11 => Ok(self.waits),
+        }
+    }
 }
 
 /// The members of a comma-separated list, trimmed, empty ones left out (RFC 9110 section 5.6.1).
