@@ -82,16 +82,6 @@ impl Connection {
         head::parse(head, fields, limits)
     }
 
-    /// The line of that request, as it came, without its line end.
-    #[must_use]
-    pub fn request_line<'a>(&self, input: &'a [u8]) -> &'a [u8] {
-        let is_end = |b: &u8| matches!(b, b'\r' | b'\n');
-        let bytes = self.input.of(input);
-        let blank = bytes.iter().take_while(|b| is_end(b)).count();
-        let rest = bytes.get(blank..).unwrap_or_default();
-        rest.split(is_end).next().unwrap_or_default()
-    }
-
     /// A reply behind what already stands in the output.
     pub fn reply<'b>(&mut self, output: &'b mut [u8]) -> Reply<'b> {
         if self.output.is_empty() {

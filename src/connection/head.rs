@@ -88,6 +88,8 @@ pub struct Verdict {
 /// A whole request head, borrowed from the input buffer.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
+    /// The request line as it came, without its end.
+    pub line: &'a [u8],
     /// The method.
     pub method: Method,
     /// The target.

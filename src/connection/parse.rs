@@ -50,6 +50,7 @@ pub fn parse<'a>(
         expects_continue: told.expects(version)?,
     };
     Ok(Request {
+        line,
         method,
         target,
         host,

@@ -44,11 +44,11 @@ pub(super) fn content_of(made: &site::Content) -> Content {
 }
 
 /// What the access log says of a request.
-fn asked<'a>(request: &Request<'a>, line: &'a [u8], client: Client, user: &'a [u8]) -> Asked<'a> {
+fn asked<'a>(request: &Request<'a>, client: Client, user: &'a [u8]) -> Asked<'a> {
     Asked {
         client,
         user: Some(user).filter(|user| !user.is_empty()),
-        line: Some(line),
+        line: Some(request.line),
         host: Some(request.host).filter(|host| !host.is_empty()),
         referer: request.value("referer"),
         agent: request.value("user-agent"),
@@ -233,7 +233,6 @@ impl<N: Net> Reactor<N> {
         if full && slot.connection.hold_answers() {
             return;
         }
-        let line = slot.connection.request_line(input);
         let verdict = request.verdict;
         let (table, most) = (&mut self.addresses, self.per_address);
         let admitted = self.proxies.admit(slot, &request, table, most);
@@ -276,7 +275,7 @@ impl<N: Net> Reactor<N> {
         if let (Some(begun), Some(access)) = (begun(&taken), &mut self.access) {
             let client = admitted.unwrap_or_else(|client| client);
             let user = self.credentials.user();
-            access.begin(index, &asked(&request, line, client, user), begun, turn);
+            access.begin(index, &asked(&request, client, user), begun, turn);
         }
         self.count(&taken);
         self.look_at_refusal(&taken, self.sites.epoch(), turn.now);

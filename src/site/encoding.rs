@@ -171,6 +171,7 @@ mod tests {
             })
             .collect();
         Accepted::of(&Request {
+            line: b"",
             method: Method::Get,
             target: Target::Asterisk,
             host: b"",

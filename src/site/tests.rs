@@ -178,6 +178,7 @@ pub(super) fn made(
         })
         .collect();
     let request = Request {
+        line: b"",
         method,
         target,
         host: b"device",

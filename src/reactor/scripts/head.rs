@@ -220,6 +220,7 @@ fn request_for<'r>(location: &'r [u8], host: &'r [u8], head_only: bool) -> Reque
     let mut parts = location.splitn(2, |byte| *byte == b'?');
     let path = parts.next().unwrap_or_default();
     Request {
+        line: b"",
         method: if head_only { Method::Head } else { Method::Get },
         target: Target::Path {
             path,

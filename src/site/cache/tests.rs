@@ -36,6 +36,7 @@ impl Asked {
             value: coding.as_bytes(),
         }];
         let request = Request {
+            line: b"",
             method: Method::Get,
             target: Target::Path {
                 path: path.as_bytes(),
@@ -278,6 +279,7 @@ fn a_clock_that_is_lost_makes_tags_weak_again() {
     let mut asked = Asked::new();
     asked.warm("/d/f.txt", "");
     let request = Request {
+        line: b"",
         method: Method::Get,
         target: Target::Path {
             path: b"/d/f.txt",

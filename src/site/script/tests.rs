@@ -137,6 +137,7 @@ impl Scripts {
             .map(|(name, value)| Field { name, value })
             .collect();
         let request = Request {
+            line: b"",
             method: ask.method,
             target: Target::Path { path, query },
             host: ask.host,
@@ -857,6 +858,7 @@ fn who_was_let_in_is_told_by_name_and_his_password_is_not() {
         (Method::Get, b"/cgi-bin/other", None),
     ] {
         let request = Request {
+            line: b"",
             method,
             target: Target::Path { path, query: None },
             host: b"device",

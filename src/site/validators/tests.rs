@@ -48,6 +48,7 @@ fn with<T>(lines: &[(&str, &str)], ask: impl FnOnce(&Request<'_>) -> T) -> T {
         })
         .collect();
     ask(&Request {
+        line: b"",
         method: Method::Get,
         target: Target::Path {
             path: b"/",
