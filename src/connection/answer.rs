@@ -346,8 +346,8 @@ pub(super) fn finish(
 ) -> u64 {
     reply.date(turn.wall);
     match (keep, verdict.version) {
-        (false, _) => reply.field("Connection", b"close"),
-        (true, Version::Http10) => reply.field("Connection", b"keep-alive"),
+        (false, _) => reply.own_field("Connection", b"close"),
+        (true, Version::Http10) => reply.own_field("Connection", b"keep-alive"),
         (true, Version::Http11) => {}
     }
     let status = reply.current_status();
@@ -358,11 +358,11 @@ pub(super) fn finish(
             reply.field_number("Content-Length", bytes);
         }
         Content::Pieces(None) => match Flow::of(content, verdict) {
-            Flow::Chunked => reply.field("Transfer-Encoding", b"chunked"),
+            Flow::Chunked => reply.own_field("Transfer-Encoding", b"chunked"),
             Flow::Over | Flow::Length | Flow::Close => {}
         },
         Content::Page => {
-            reply.field("Content-Type", b"text/html; charset=utf-8");
+            reply.own_field("Content-Type", b"text/html; charset=utf-8");
             reply.field_number("Content-Length", reply::page_bytes(status));
         }
     }

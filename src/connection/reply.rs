@@ -22,6 +22,11 @@ macro_rules! statuses {
             pub const fn phrase(self) -> &'static str {
                 match self.0 { $($code => $phrase,)* other => phrase_of_script(other) }
             }
+
+            /// Number and reason phrase; `None`: adieu itself never answers it.
+            const fn title(self) -> Option<&'static str> {
+                match self.0 { $($code => Some(concat!($code, " ", $phrase)),)* _ => None }
+            }
         }
     };
 }
@@ -171,9 +176,7 @@ impl<'b> Reply<'b> {
         self.overflow = false;
         self.status = status;
         self.put(b"HTTP/1.1 ");
-        self.put_number(u64::from(status.code()));
-        self.put(b" ");
-        self.put(status.phrase().as_bytes());
+        self.put_title(status);
         self.put(b"\r\n");
     }
 
@@ -217,13 +220,22 @@ impl<'b> Reply<'b> {
 
     /// One field line with a decimal value.
     pub fn field_number(&mut self, name: &str, value: u64) {
-        self.field(name, Decimal::new(value).as_bytes());
+        self.own_field(name, Decimal::new(value).as_bytes());
+    }
+
+    /// One field line with a value that is made here, or stands in the source: no byte of it is
+    /// looked at.
+    pub(super) fn own_field(&mut self, name: &str, value: &[u8]) {
+        self.put(name.as_bytes());
+        self.put(b": ");
+        self.put(value);
+        self.put(b"\r\n");
     }
 
     /// The Date field, if the wall clock is plausible.
     pub(super) fn date(&mut self, wall: Option<Wall>) {
         if let Some(wall) = wall {
-            self.field("Date", &wall.date);
+            self.own_field("Date", &wall.date);
         }
     }
 
@@ -254,8 +266,15 @@ impl<'b> Reply<'b> {
         }
     }
 
-    fn put_number(&mut self, value: u64) {
-        self.put(Decimal::new(value).as_bytes());
+    /// Number and reason phrase.
+    fn put_title(&mut self, status: Status) {
+        if let Some(title) = status.title() {
+            self.put(title.as_bytes());
+            return;
+        }
+        self.put(Decimal::new(status.code().into()).as_bytes());
+        self.put(b" ");
+        self.put(status.phrase().as_bytes());
     }
 
     /// Bytes written so far.
@@ -299,9 +318,7 @@ pub(super) fn page_bytes(status: Status) -> u64 {
 pub(super) fn page(reply: &mut Reply<'_>, status: Status) {
     for lead in [PAGE_TITLE, PAGE_BODY] {
         reply.put(lead);
-        reply.put_number(u64::from(status.code()));
-        reply.put(b" ");
-        reply.put(status.phrase().as_bytes());
+        reply.put_title(status);
     }
     reply.put(PAGE_END);
 }
