@@ -242,7 +242,7 @@ impl Site {
             return status::of_socket(request, reply);
         }
         let (named, default) = (self.named.as_slice(), &self.default);
-        match host(named, default, self.unknown, authority::name(request.host)) {
+        match host(named, default, self.unknown, request.host) {
             Some(host) => host.answer(question, means, credentials, &mut self.asked, reply),
             // RFC 9110 section 15.5.20: another server may have it.
             None => self.default.misdirected(reply),
@@ -256,8 +256,12 @@ fn host<'s>(
     named: &'s [Host],
     default: &'s Host,
     unknown: UnknownHost,
-    name: &[u8],
+    authority: &[u8],
 ) -> Option<&'s Host> {
+    if named.is_empty() && unknown == UnknownHost::Serve {
+        return Some(default); // whatever it is called
+    }
+    let name = authority::name(authority);
     let all = named.iter().chain([default]);
     let called = all.filter_map(|host| Some((host.likeness(name)?, host)));
     let most = called.max_by_key(|(likeness, _)| *likeness);
