@@ -37,9 +37,14 @@ impl<N: Net> Reactor<N> {
             self.cache.due(),
             self.scripts_due(now),
         ];
-        others.into_iter().flatten().fold(sleep_ms, |sleep_ms, at| {
-            let wait = u32::try_from(at.since(now)).unwrap_or(u32::MAX);
-            Some(sleep_ms.unwrap_or(u32::MAX).min(wait))
-        })
+        let never = Ms(u64::MAX);
+        let next = others
+            .into_iter()
+            .fold(never, |next, at| next.min(at.unwrap_or(never)));
+        let wait_ms = u32::try_from(next.since(now)).unwrap_or(u32::MAX);
+        match sleep_ms {
+            None if next == never => None,
+            sleep_ms => Some(sleep_ms.unwrap_or(u32::MAX).min(wait_ms)),
+        }
     }
 }
