@@ -188,29 +188,28 @@ fn read_host<'a>(
 
 /// `uri-host [":" port]`, not empty, without user information (RFC 9110 section 7.2).
 fn is_host(host: &[u8]) -> bool {
-    let (name, port) = match host.first() {
-        Some(b'[') => match host.iter().position(|b| *b == b']') {
-            Some(end) => (host.get(1..end), host.get(end + 1..)),
-            None => return false,
-        },
-        _ => {
-            let end = host.iter().position(|b| *b == b':').unwrap_or(host.len());
-            (host.get(..end), host.get(end..))
-        }
-    };
     let name_byte = |b: &u8| is_plain(*b) || *b == b'%';
     let literal_byte = |b: &u8| b.is_ascii_hexdigit() || matches!(b, b':' | b'.' | b'%' | b'v');
-    let name_fits = match (host.first(), name) {
-        (Some(b'['), Some(name)) => !name.is_empty() && name.iter().all(literal_byte),
-        (_, Some(name)) => !name.is_empty() && name.iter().all(name_byte),
-        (_, None) => false,
+    let (name, port) = match host {
+        [b'[', literal @ ..] => match front(literal, literal_byte) {
+            (name, [b']', port @ ..]) => (name, port),
+            (_, _) => return false,
+        },
+        _ => front(host, name_byte),
     };
     let port_fits = match port {
-        Some([]) | None => true,
-        Some([b':', digits @ ..]) => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
-        Some(_) => false,
+        [] => true,
+        [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
+        _ => false,
     };
-    name_fits && port_fits
+    !name.is_empty() && port_fits
+}
+
+/// The bytes at the front that are `meant`, and what stands behind them.
+fn front(bytes: &[u8], meant: impl Fn(&u8) -> bool) -> (&[u8], &[u8]) {
+    let end = bytes.iter().position(|b| !meant(b));
+    let end = end.unwrap_or(bytes.len());
+    bytes.split_at_checked(end).unwrap_or_default()
 }
 
 /// RFC 9112 section 6.3, with nothing forgiven: two framings, a repeated, listed, signed or spaced
