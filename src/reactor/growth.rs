@@ -137,8 +137,11 @@ impl<N: Net> Reactor<N> {
             Some(slot) => slot.connection.transfer_rest(side == Side::Send),
             None => 0,
         };
+        if rest == 0 {
+            return; // nothing is to come, as with nearly all requests and answers
+        }
         let mut grown = self.growth.get(index);
-        if rest == 0 || (grown.side != side && grown.held > 0) {
+        if grown.side != side && grown.held > 0 {
             return;
         }
         if grown.side != side || turn.now.since(grown.since) >= WINDOW_MS {
