@@ -219,7 +219,7 @@ impl Far {
         self.connection
             .received(self.request.len(), &self.input, turn);
         while self.connection.state() != State::Idle {
-            let need = self.connection.need(turn.limits);
+            let need = self.connection.need();
             match (need.act, need.write) {
                 (Act::Answer, _) => self.answer(turn),
                 (Act::None, Write::Bytes { .. }) => {

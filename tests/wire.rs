@@ -109,7 +109,7 @@ impl Wire {
         let queues = self.queues();
         let limits = self.limits.clone();
         let turn = turn(&limits);
-        let need = self.connection.need(&limits);
+        let need = self.connection.need();
         if need.act != Act::None {
             return self.act(need.act, &turn);
         }

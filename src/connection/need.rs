@@ -19,8 +19,6 @@ pub struct Need {
     pub read: Read,
     /// Writing.
     pub write: Write,
-    /// When to call [`Connection::tick`] at the latest.
-    pub until: Ms,
     /// To be done before anything else.
     pub act: Act,
 }
@@ -108,11 +106,10 @@ pub enum How {
 impl Connection {
     /// What the connection wants now.
     #[must_use]
-    pub fn need(&self, limits: &Limits) -> Need {
+    pub fn need(&self) -> Need {
         Need {
             read: self.read_need(),
             write: self.write_need(),
-            until: self.until(limits),
             act: self.act(),
         }
     }
@@ -228,7 +225,7 @@ impl Connection {
             && (self.last || self.eof && self.found == Found::More)
     }
 
-    /// When to call [`Connection::tick`] at the latest; it is in [`Need`], too.
+    /// When to call [`Connection::tick`] at the latest.
     #[must_use]
     pub fn until(&self, limits: &Limits) -> Ms {
         match state::deadline(self.state) {

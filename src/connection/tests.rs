@@ -142,7 +142,11 @@ impl Peer {
     }
 
     fn need(&self) -> Need {
-        self.c.need(&self.limits)
+        self.c.need()
+    }
+
+    fn until(&self) -> Ms {
+        self.c.until(&self.limits)
     }
 
     /// Bytes arrive and are read.
@@ -187,11 +191,10 @@ impl Peer {
     /// Nothing happens until a deadline.
     fn wait(&mut self, deadlines: &mut usize) {
         *deadlines += 1;
-        self.now = self.now.max(self.need().until.0);
+        self.now = self.now.max(self.until().0);
         self.tick();
-        let need = self.need();
         assert!(
-            need.until > Ms(self.now) || need.act != Act::None,
+            self.until() > Ms(self.now) || self.need().act != Act::None,
             "{:?}",
             self.c
         );
@@ -432,7 +435,7 @@ fn a_connection_is_small() {
 fn idle_a_silent_new_client_is_let_go_without_an_answer() {
     let mut p = Peer::new();
     assert_eq!(p.need().read, Read::Into);
-    assert_eq!(p.need().until, Ms(p.now).after(p.limits.head_ms));
+    assert_eq!(p.until(), Ms(p.now).after(p.limits.head_ms));
     p.pass(p.limits.head_ms - 1);
     assert_eq!(p.state(), State::Idle);
     p.pass(1);
@@ -448,7 +451,7 @@ fn idle_a_request_that_crosses_our_fin_is_read_off_until_the_fin_is_acknowledged
     p.serve();
     p.flush();
     assert_eq!(p.state(), State::Idle);
-    assert_eq!(p.need().until, Ms(p.now).after(p.limits.keepalive_idle_ms));
+    assert_eq!(p.until(), Ms(p.now).after(p.limits.keepalive_idle_ms));
     p.pass(p.limits.keepalive_idle_ms);
     p.queues = Queues {
         unacknowledged: 1,
@@ -632,7 +635,7 @@ fn body_has_a_total_time_at_any_rate() {
     let start = p.now;
     while p.need().act == Act::None {
         p.discard(2000);
-        p.now = p.need().until.0;
+        p.now = p.until().0;
         p.tick();
     }
     assert_eq!(p.now - start, u64::from(p.limits.body_ms));
@@ -1009,7 +1012,7 @@ fn respond_without_an_acknowledgement_is_stuck_and_with_one_is_not() {
         p.queues.unacknowledged -= 1;
         p.pass(write_ms);
         assert_eq!(p.state(), State::Respond);
-        assert!(p.need().until > Ms(p.now));
+        assert!(p.until() > Ms(p.now));
     }
     p.pass(write_ms - 1);
     assert_eq!(p.state(), State::Respond);
@@ -1025,10 +1028,10 @@ fn respond_is_looked_at_four_times_and_a_fin_gives_it_no_more_time() {
     p.serve();
     p.send(usize::MAX);
     let (began, write_ms) = (p.now, u64::from(p.limits.write_ms));
-    assert_eq!(p.need().until, Ms(began + write_ms / 4));
+    assert_eq!(p.until(), Ms(began + write_ms / 4));
     p.tick(); // all of it is on its way, and none of it acknowledged
     for look in 1..=4 {
-        assert_eq!(p.need().until, Ms(began + look * write_ms / 4));
+        assert_eq!(p.until(), Ms(began + look * write_ms / 4));
         p.pass(p.limits.write_ms / 4);
         if look == 2 {
             p.fin();
@@ -1188,7 +1191,7 @@ fn blank_lines_behind_a_request_end_as_an_idle_connection_does() {
     p.flush();
     p.out.clear();
     p.recv(b"\r\n");
-    p.now = p.need().until.0;
+    p.now = p.until().0;
     p.tick();
     assert_eq!(
         (p.state(), p.need().act),
@@ -1205,7 +1208,7 @@ fn a_refusal_after_a_head_request_has_its_content() {
     p.flush();
     p.out.clear();
     p.recv(b"GET / HTTP/1.1\r\nHo");
-    p.now = p.need().until.0;
+    p.now = p.until().0;
     p.tick();
     p.serve();
     p.flush();
@@ -1401,7 +1404,7 @@ fn verify_what_stands_before_it_leaves_first() {
 #[test]
 fn verify_nobody_waits_for_ever() {
     let mut p = Peer::verifying(GET);
-    assert_eq!(p.need().until, Ms(p.now).after(p.limits.verdict_ms));
+    assert_eq!(p.until(), Ms(p.now).after(p.limits.verdict_ms));
     p.pass(p.limits.verdict_ms);
     assert_eq!(p.need().act, Act::Refuse(Reject::LateVerdict));
     assert!(!p.on(|c, _, turn| c.verdict(turn)), "it comes too late");
@@ -1414,12 +1417,12 @@ fn verify_nobody_waits_for_ever() {
 #[test]
 fn verify_all_verdicts_on_a_request_have_one_deadline_and_the_next_request_has_its_own() {
     let mut p = Peer::verifying(&[GET, GET].concat());
-    let until = p.need().until;
+    let until = p.until();
     for _ in 0..2 {
         p.pass(p.limits.verdict_ms / 4);
         assert!(p.on(|c, _, turn| c.verdict(turn)));
         p.serve();
-        assert_eq!((p.state(), p.need().until), (State::Verify, until));
+        assert_eq!((p.state(), p.until()), (State::Verify, until));
     }
     p.unsure = false;
     assert!(p.on(|c, _, turn| c.verdict(turn)));
@@ -1429,7 +1432,7 @@ fn verify_all_verdicts_on_a_request_have_one_deadline_and_the_next_request_has_i
     p.unsure = true;
     p.serve();
     assert_eq!(p.state(), State::Verify);
-    assert_eq!(p.need().until, Ms(p.now).after(p.limits.verdict_ms));
+    assert_eq!(p.until(), Ms(p.now).after(p.limits.verdict_ms));
 }
 
 const PIECES: &[u8] = b"GET /pieces HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -1512,7 +1515,7 @@ fn pieces_that_we_are_late_with_cut_nobody_off_but_not_for_ever() {
     for _ in 0..3 {
         p.pass(write_ms);
         assert_eq!(p.need().act, Act::Produce, "it is we who are late");
-        assert!(p.need().until > Ms(p.now), "and no timer spins");
+        assert!(p.until() > Ms(p.now), "and no timer spins");
     }
     // The client has its whole time for the piece, and no more.
     p.produce();
@@ -1526,7 +1529,7 @@ fn pieces_that_we_are_late_with_cut_nobody_off_but_not_for_ever() {
     let mut p = waiting();
     let mut waited = 0;
     while p.state() == State::Respond {
-        let step = u32::try_from(p.need().until.since(Ms(p.now))).unwrap();
+        let step = u32::try_from(p.until().since(Ms(p.now))).unwrap();
         waited += u64::from(step);
         p.pass(step);
     }
@@ -1789,7 +1792,7 @@ fn linger_a_silent_peer_is_idle_and_what_it_did_not_acknowledge_is_given_up() {
         let mut p = Peer::lingering(b"BAD\r\n\r\n");
         p.queues.unacknowledged = unacknowledged; // all, or all but our FIN
         p.tick();
-        assert_eq!(p.need().until, Ms(p.now).after(p.limits.linger_idle_ms));
+        assert_eq!(p.until(), Ms(p.now).after(p.limits.linger_idle_ms));
         p.pass(p.limits.linger_idle_ms - 1);
         assert_eq!(p.state(), State::Linger);
         p.pass(1);
@@ -1841,7 +1844,7 @@ fn linger_an_answer_that_never_moves_is_given_up_like_a_response() {
     p.limits.linger_total_ms = 100_000;
     let start = p.now;
     while p.state() == State::Linger {
-        p.now = p.need().until.0;
+        p.now = p.until().0;
         p.tick();
     }
     assert_eq!(p.now - start, u64::from(p.limits.write_ms));
@@ -1854,7 +1857,7 @@ fn linger_has_a_total_at_any_rate() {
     let start = p.now;
     while p.state() == State::Linger {
         p.discard(100_000);
-        p.now = p.need().until.0;
+        p.now = p.until().0;
         p.tick();
     }
     assert_eq!(p.now - start, u64::from(p.limits.linger_total_ms));
@@ -1867,7 +1870,7 @@ fn linger_a_flood_ends_at_the_byte_budget_at_once() {
     assert_eq!(p.need().read, Read::Discard(p.limits.linger_bytes));
     p.discard(p.limits.linger_bytes);
     assert_eq!(p.need().read, Read::Nothing);
-    assert!(p.need().until <= Ms(p.now), "a look is due now");
+    assert!(p.until() <= Ms(p.now), "a look is due now");
     p.queues = Queues {
         unacknowledged: 0,
         unread: 99,
@@ -1898,7 +1901,7 @@ fn linger_a_rest_that_just_fits_the_budget_still_waits_for_its_acknowledgement()
     p.discard(p.limits.linger_bytes);
     p.tick();
     assert_eq!(p.state(), State::Linger);
-    assert!(p.need().until > Ms(p.now));
+    assert!(p.until() > Ms(p.now));
     p.queues.unacknowledged = 0;
     p.tick();
     p.assert_over(CloseReason::Drained, How::Plain);
@@ -1916,7 +1919,7 @@ fn linger_a_slow_path_is_given_four_timeouts_once_and_never_beyond_the_total() {
         rto_ms: 1000,
     };
     p.shut();
-    assert_eq!(p.need().until, Ms(p.now).after(4000));
+    assert_eq!(p.until(), Ms(p.now).after(4000));
     p.queues.rto_ms = 4000; // it backs off, for the peer is gone
     p.pass(4000);
     p.assert_over(CloseReason::LingerIdle, How::Reset);
@@ -1926,7 +1929,7 @@ fn linger_a_slow_path_is_given_four_timeouts_once_and_never_beyond_the_total() {
     p.tick();
     p.queues.rto_ms = 1500; // known only later
     p.pass(2000);
-    assert_eq!(p.need().until, Ms(p.now).after(4000));
+    assert_eq!(p.until(), Ms(p.now).after(4000));
     p.queues.rto_ms = 60_000;
     p.pass(4000);
     p.assert_over(CloseReason::LingerIdle, How::Reset);
@@ -1957,7 +1960,7 @@ fn linger_whose_write_side_is_never_shut_ends_too() {
     assert_eq!(p.need().act, Act::ShutdownWrite);
     p.fin(); // before the shutdown: nothing to judge yet
     assert_eq!(p.state(), State::Linger);
-    assert_eq!(p.need().until, Ms(p.now).after(p.limits.linger_total_ms));
+    assert_eq!(p.until(), Ms(p.now).after(p.limits.linger_total_ms));
     p.pass(p.limits.linger_total_ms);
     p.assert_over(CloseReason::LingerTotal, How::Plain);
 }
@@ -1974,7 +1977,7 @@ fn so_linger_waits_for_the_acknowledgement_without_reading() {
     p.send(usize::MAX);
     p.shut();
     assert_eq!(p.need().read, Read::Nothing);
-    assert_eq!(p.need().until, Ms(p.now).after(2000));
+    assert_eq!(p.until(), Ms(p.now).after(2000));
     p.pass(1999);
     let mut late = Peer {
         c: p.c.clone(),
@@ -2107,7 +2110,7 @@ fn hold(p: &Peer, said: &mut Option<Act>) {
     }
     assert_eq!(state == State::Closed, matches!(need.act, Act::Close(..)));
     assert!(
-        need.until < Ms(u64::MAX) || state == State::Closed,
+        p.until() < Ms(u64::MAX) || state == State::Closed,
         "no deadline"
     );
     if let Some(first) = said {

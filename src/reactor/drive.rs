@@ -64,7 +64,7 @@ impl<N: Net> Reactor<N> {
             let Some(slot) = self.slots.get(index) else {
                 return;
             };
-            let need = slot.connection.need(turn.limits);
+            let need = slot.connection.need();
             if let Act::Close(reason, how) = need.act {
                 self.note_misuse(index);
                 self.close(index, reason, how, turn.now);
@@ -152,7 +152,8 @@ impl<N: Net> Reactor<N> {
             Place::Script(_) => !(stores || scripts || more_to_come),
             Place::Status(_) => !more_to_come,
         });
-        let need = slot.connection.need(turn.limits);
+        let need = slot.connection.need();
+        let until = slot.connection.until(turn.limits);
         let wants_buffer =
             need.read == Read::Into || need.act.is_about_input() || need.act == Act::Produce;
         let returned = if slot.connection.holds_bytes() {
@@ -161,7 +162,7 @@ impl<N: Net> Reactor<N> {
             slot.buffer.take()
         };
         self.go_home(over);
-        self.timers.arm(index, need.until);
+        self.timers.arm(index, until);
         self.forget_client(index);
         if !wants_buffer {
             self.leave_line(index); // a buffer would only pass through it

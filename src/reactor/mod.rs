@@ -346,9 +346,7 @@ impl<N: Net> Reactor<N> {
                 // Nobody reads from or sends to it while a script or a verdict takes its time.
                 let is_deaf =
                     |need: Need| (need.read, need.write) == (Read::Nothing, Write::Nothing);
-                if event.broken
-                    && (slot.script().is_some() || is_deaf(slot.connection.need(turn.limits)))
-                {
+                if event.broken && (slot.script().is_some() || is_deaf(slot.connection.need())) {
                     slot.connection.broken(turn);
                 }
                 self.drive(index, turn);

@@ -294,7 +294,7 @@ fn a_body_that_was_kept_first_is_handed_over_whole() {
     p.on(|c, _, turn| c.hand_to_script(turn));
     assert_eq!((p.state(), p.need().act), (State::Script, Act::Produce));
     let first_byte_ms = u64::from(p.limits.first_byte_ms);
-    assert_eq!(p.need().until, Ms(p.now + first_byte_ms));
+    assert_eq!(p.until(), Ms(p.now + first_byte_ms));
     p.relay(None);
     finish(&mut p);
     assert_eq!((p.state(), &p.kept[..]), (State::Idle, &b"abc"[..]));

@@ -194,10 +194,10 @@ fn a_request_that_is_read_beside_an_answer_is_served_behind_it() {
 #[test]
 fn nothing_received_begins_no_request() {
     let mut p = Peer::new();
-    let until = p.need().until;
+    let until = p.until();
     p.now += 1;
     received_out_of_turn(&mut p, b"");
-    assert_eq!((p.state(), p.need().until), (State::Idle, until));
+    assert_eq!((p.state(), p.until()), (State::Idle, until));
 }
 
 #[test]

@@ -218,7 +218,7 @@ fn a_body_is_kept_within_the_share_of_a_visit() {
     let request = slot.connection.request(input, &mut fields, &limits);
     let verdict = request.unwrap().verdict;
     slot.connection.await_store(&verdict, 5, input, &turn);
-    let need = slot.connection.need(&limits);
+    let need = slot.connection.need();
     assert_eq!(need.act, Act::Store);
     let mut budget = Budget {
         bytes: 0,
