@@ -93,6 +93,46 @@ fn a_line_that_is_no_field_is_refused_before_the_head_is_whole() {
 }
 
 #[test]
+fn a_line_ends_at_its_end_wherever_that_stands_in_a_word() {
+    for (length, byte) in (1..20).flat_map(|length| (0..=255).map(move |byte| (length, byte))) {
+        for at in 0..length {
+            let mut value = vec![b'x'; length];
+            value[at] = byte;
+            let head = [b"GET / HTTP/1.1\r\nF:", value.as_slice(), b"\r\n\r\n"].concat();
+            let expected = match byte {
+                b'\r' | b'\n' | 0 => Found::Bad(Reject::BadField),
+                _ => Found::Whole(u16::try_from(head.len()).unwrap()),
+            };
+            assert_eq!(scanned(&head), expected, "{byte} at {at} of {length}");
+        }
+    }
+}
+
+#[test]
+fn a_request_line_has_three_words_however_long_they_are() {
+    for length in 1..20 {
+        let target = "/".repeat(length);
+        for (line, is_one) in [
+            (format!("GET {target} HTTP/1.1"), true),
+            (format!("GET {target}"), false),
+            (format!("GET {target} HTTP/1.1 "), false),
+            (format!("GET {target} {target} HTTP/1.1"), false),
+            (target.clone(), false),
+        ] {
+            let head = format!("{line}\r\nHost: a\r\n\r\n");
+            let found = scanned(head.as_bytes());
+            assert_eq!(
+                matches!(found, Found::Whole(_)),
+                is_one,
+                "{line}: {found:?}"
+            );
+            let refused = parsed(head.as_bytes(), |read| read.err());
+            assert_eq!(refused.is_none(), is_one, "{line}: {refused:?}");
+        }
+    }
+}
+
+#[test]
 fn blank_is_what_begins_with_blank_lines_and_nothing_else() {
     for (bytes, blank) in [
         (&b""[..], false),

@@ -263,6 +263,19 @@ fn a_status_that_only_scripts_answer_has_its_phrase() {
 }
 
 #[test]
+fn a_status_line_has_number_and_phrase() {
+    for code in 200..=599 {
+        let status = Status::of(code).unwrap();
+        let mut room = [0; 64];
+        let mut reply = Reply::new(&mut room);
+        reply.status(status);
+        let bytes = reply.len();
+        let line = format!("HTTP/1.1 {code} {}\r\n", status.phrase());
+        assert_eq!(room[..bytes], *line.as_bytes());
+    }
+}
+
+#[test]
 fn every_state_means_something_of_its_own() {
     let mut all: Vec<&str> = State::ALL.map(meaning).to_vec();
     all.sort_unstable();
