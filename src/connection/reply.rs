@@ -12,16 +12,21 @@ use super::time::Wall;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Status(u16);
 
+impl Status {
+    /// The reason phrase.
+    #[must_use]
+    pub fn phrase(self) -> &'static str {
+        match self.title() {
+            Some(title) => title.get("404 ".len()..).unwrap_or_default(),
+            None => phrase_of_script(self.0),
+        }
+    }
+}
+
 macro_rules! statuses {
     ($($(#[$doc:meta])* $name:ident = $code:literal $phrase:literal,)*) => {
         impl Status {
             $($(#[$doc])* pub const $name: Self = Self($code);)*
-
-            /// The reason phrase.
-            #[must_use]
-            pub const fn phrase(self) -> &'static str {
-                match self.0 { $($code => $phrase,)* other => phrase_of_script(other) }
-            }
 
             /// Number and reason phrase; `None`: adieu itself never answers it.
             const fn title(self) -> Option<&'static str> {
