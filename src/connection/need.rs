@@ -44,7 +44,7 @@ pub enum Read {
 pub enum Write {
     /// Nothing.
     Nothing,
-    /// [`Connection::sendable`]; `more`: a file, a piece or our FIN follows at once (MSG_MORE).
+    /// [`Connection::sendable`]; `more`: a file or our FIN follows at once (MSG_MORE).
     Bytes {
         /// Something follows.
         more: bool,
@@ -199,7 +199,7 @@ impl Connection {
                 Write::Bytes { more: false }
             }
             State::Relay | State::Respond if !self.output.is_empty() => Write::Bytes {
-                more: self.file > 0 || self.has_pieces() || self.ends_with_output(),
+                more: self.file > 0 || self.ends_with_output(),
             },
             State::Relay | State::Respond if self.file > 0 => Write::File(self.file),
             State::Idle
@@ -218,10 +218,12 @@ impl Connection {
     }
 
     /// Behind the output comes our FIN, which then needs no segment of its own: to be held until
-    /// shutdown(2) is right, for that follows at once ([`Act::ShutdownWrite`]).
+    /// shutdown(2) is right, for that follows at once ([`Act::ShutdownWrite`]). A further piece does
+    /// not: a script makes it when it likes, a work when it is prepared and a buffer is free.
     fn ends_with_output(&self) -> bool {
         self.teardown == Teardown::Linger
             && self.state == State::Respond
+            && !self.has_pieces()
             && (self.last || self.eof && self.found == Found::More)
     }
 

@@ -340,3 +340,18 @@ fn a_body_that_ends_late_takes_no_time_from_the_script() {
         "it is still the script that is waited for"
     );
 }
+
+#[test]
+fn script_what_it_has_said_is_held_for_nothing_but_the_fin() {
+    let mut p = running(b"GET /run HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    p.relay(None);
+    for held in [false, false, true] {
+        assert_eq!(p.need().write, Write::Bytes { more: held });
+        p.send(usize::MAX);
+        if !held {
+            assert_eq!(p.need().act, Act::Produce);
+            p.produce();
+        }
+    }
+    assert_eq!(p.need().act, Act::ShutdownWrite);
+}
