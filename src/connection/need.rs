@@ -218,8 +218,8 @@ impl Connection {
     }
 
     /// Behind the output comes our FIN, which then needs no segment of its own: to be held until
-    /// shutdown(2) is right, for that follows at once ([`Act::ShutdownWrite`]). A further piece does
-    /// not: a script makes it when it likes, a work when it is prepared and a buffer is free.
+    /// shutdown(2) is right, for that follows at once ([`Act::ShutdownWrite`]). A further piece
+    /// does not: a script makes it when it likes, a work when it is prepared and has a buffer.
     fn ends_with_output(&self) -> bool {
         self.teardown == Teardown::Linger
             && self.state == State::Respond
