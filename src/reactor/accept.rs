@@ -251,10 +251,9 @@ impl<N: Net> Reactor<N> {
 
     /// A slot is free, or somebody goes for it: one of the same kind.
     fn has_room(&mut self, of_status: bool, turn: &Turn<'_>) -> bool {
-        if !self.slots.is_full(of_status) {
-            return true;
+        if self.slots.is_full(of_status) {
+            self.meet(turn); // who has had an answer may go
         }
-        self.meet(turn); // who has had an answer may go
         if !self.slots.is_full(of_status) {
             return true;
         }
